@@ -1,0 +1,73 @@
+"""Addresses in force: what settings name, else what the embedded servers wrote when they came up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, structs
+
+from tapedeck.errors import Unavailable
+from tapedeck.settings import Settings
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """One embedded server's record, `<state_dir>/servers/<name>.json`.
+
+    `started` is the process's creation time as the system tells it, so that a stale pid is never
+    taken for the server.
+    """
+
+    name: str
+    pid: int
+    started: float
+    address: str
+    log: str
+
+
+def server_file(settings: Settings, name: str) -> Path:
+    """Where the embedded server of that name (kafka, mongod, airflow) keeps its record."""
+    return settings.state / "servers" / f"{name}.json"
+
+
+def read_server(settings: Settings, name: str) -> Server | None:
+    """The record of an embedded server, or None where there is none."""
+    try:
+        return msgspec.json.decode(server_file(settings, name).read_bytes(), type=Server)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (msgspec.DecodeError, OSError) as e:
+        raise Unavailable(
+            f"{server_file(settings, name)} can't be read ({e}): run `tapedeck down`, then `tapedeck up`"
+        ) from e
+
+
+def resolve(settings: Settings) -> Settings:
+    """Settings whose Kafka, MongoDB and Airflow addresses are filled in as far as they are known."""
+    found = {name: read_server(settings, name) for name in ("kafka", "mongod", "airflow")}
+    kafka, mongo, airflow = settings.kafka, settings.mongo, settings.airflow
+    if not kafka.bootstrap and (server := found["kafka"]):
+        kafka = structs.replace(kafka, bootstrap=server.address)
+    if not mongo.uri and (server := found["mongod"]):
+        mongo = structs.replace(mongo, uri=server.address)
+    if not airflow.url and (server := found["airflow"]):
+        airflow = structs.replace(airflow, url=server.address)
+    return structs.replace(settings, kafka=kafka, mongo=mongo, airflow=airflow)
+
+
+def bootstrap(settings: Settings) -> str:
+    """Kafka's bootstrap servers. Raises Unavailable where neither settings nor `up` name any."""
+    if address := resolve(settings).kafka.bootstrap:
+        return address
+    raise Unavailable(_nowhere("Kafka", "TAPEDECK_KAFKA__BOOTSTRAP", settings))
+
+
+def mongo_uri(settings: Settings) -> str:
+    """MongoDB's URI. Raises Unavailable where neither settings nor `up` name any."""
+    if address := resolve(settings).mongo.uri:
+        return address
+    raise Unavailable(_nowhere("MongoDB", "TAPEDECK_MONGO__URI", settings))
+
+
+def _nowhere(what: str, variable: str, settings: Settings) -> str:
+    return f"no {what} is set and none is embedded in {settings.state}: run `tapedeck up`, or set {variable}"

@@ -1,0 +1,31 @@
+"""One tree of errors. Every message says what was found, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class TapedeckError(Exception):
+    """Root of all errors that tapedeck raises on purpose.
+
+    `exit_code` is what the command line exits with (DESIGN §9): 2 bad input, nothing was done;
+    3 infrastructure failed, safe to run again.
+    """
+
+    exit_code = 3
+
+
+class BadInput(TapedeckError):
+    """What the caller asked for is wrong; nothing was changed."""
+
+    exit_code = 2
+
+
+class Unavailable(TapedeckError):
+    """Kafka, MongoDB, Airflow or the disk did not answer as it must; safe to run again."""
+
+
+class Mismatch(TapedeckError):
+    """A topic, document or tape is not the one that was pinned or expected; nothing was changed."""
+
+
+class Incomplete(TapedeckError):
+    """The log can't answer for the whole slice (yet, or any more); the message says which part."""

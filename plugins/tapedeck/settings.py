@@ -1,0 +1,305 @@
+"""The one settings file, `tapedeck.toml`, overridden by `TAPEDECK_…` environment variables.
+
+`TAPEDECK_KAFKA__BOOTSTRAP=host:9092` sets `bootstrap` in `[kafka]`. Unknown keys are errors that
+name the nearest known one. The file is the one in `TAPEDECK_SETTINGS`, else the `tapedeck.toml` of
+the current folder or the nearest folder above it; without one the defaults below are in force.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tapedeck.errors import BadInput
+from tapedeck.message import KINDS, check_symbol
+from tapedeck.slices import parse_duration
+
+FILE_NAME = "tapedeck.toml"
+PREFIX = "TAPEDECK_"
+NOT_SETTINGS = {"TAPEDECK_SETTINGS"}
+SECRETS = ("password", "secret", "key.pem", "token")
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Kafka is, and how topics are made. An empty `bootstrap` means the embedded broker."""
+
+    bootstrap: str = ""
+    port: Port = 9092
+    partitions: Count = 16
+    replication: Count = 1
+    retention: str = "7d"
+    client: dict[str, str] = {}
+    """More librdkafka properties, for example `"security.protocol" = "SASL_SSL"`."""
+
+
+class Mongo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where MongoDB is. An empty `uri` means the embedded one-node replica set."""
+
+    uri: str = ""
+    port: Port = 27017
+    database: str = "tapedeck"
+    """Our own collections (positions, receipts, plans); libraries live in `arctic_<vendor>`."""
+
+
+class Airflow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Airflow is. An empty `url` means the embedded one."""
+
+    url: str = ""
+    port: Port = 8080
+    user: str = "admin"
+    password: str = ""
+    """Empty: made up once and kept in the state directory."""
+
+
+class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The raw tape's segments: a new one is begun at this age or size."""
+
+    segment_age: str = "5m"
+    segment_bytes: Count = 256 * 2**20
+
+
+class Writer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a window closes without complete-through, and how often late messages are mended."""
+
+    grace: str = "60s"
+    late_every: str = "5s"
+
+
+class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One upstream feed."""
+
+    bus: str = ""
+    """`zmq:tcp://host:port`, `websocket` (the venue itself) or `websocket:wss://…`."""
+    symbols: list[str] = []
+    """What to subscribe to where the bus asks; the simulator's symbols. As the vendor writes them."""
+    calendar: str = "24x7"
+    window: dict[str, Count] = {}
+    """Seconds of a window by kind; 600 where a kind is not named. Fixed once a library exists."""
+    tape: str = ""
+    """Folder of the raw tapes; empty: `<state_dir>/tape/<vendor>`."""
+    topic: str = ""
+    """The live topic's name; empty: `md.<vendor>`."""
+    margin: str = "30s"
+    """How far apart two sources' copies of one message may lie (DESIGN §2.6)."""
+    lateness: str = "60s"
+    """How far behind a slice's end its messages may lie where no collector proves the stop (§5)."""
+
+    def window_seconds(self, kind: str) -> int:
+        """Length of a window of this kind in seconds."""
+        return self.window.get(kind, 600)
+
+
+DEFAULT_VENDORS: dict[str, Any] = {
+    "binance_usdm": {"bus": "zmq:tcp://127.0.0.1:5601", "symbols": ["BTCUSDT", "ETHUSDT"]},
+    "binance_spot": {"bus": "zmq:tcp://127.0.0.1:5602", "symbols": ["BTCUSDT", "ETHUSDT"]},
+}
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set, validated whole. Made by `load`."""
+
+    state_dir: str = ".tapedeck"
+    kafka: Kafka = Kafka()
+    mongo: Mongo = Mongo()
+    airflow: Airflow = Airflow()
+    tape: Tape = Tape()
+    writer: Writer = Writer()
+    vendors: dict[str, Vendor] = {}
+
+    @property
+    def state(self) -> Path:
+        """The state directory, absolute."""
+        return Path(self.state_dir).expanduser().absolute()
+
+    def vendor(self, name: str) -> Vendor:
+        """The vendor's table. Raises BadInput for a name that no table has."""
+        if name not in self.vendors:
+            raise BadInput(
+                f"there is no vendor {name!r} in the settings{_nearest(name, self.vendors)}: "
+                f"known are {', '.join(sorted(self.vendors)) or 'none'}; add a table [vendors.{name}] "
+                f"to {FILE_NAME}"
+            )
+        return self.vendors[name]
+
+    def live_topic(self, vendor: str) -> str:
+        """Name of the vendor's first live topic."""
+        return self.vendor(vendor).topic or f"md.{vendor}"
+
+    def tape_dir(self, vendor: str, src: int) -> Path:
+        """Folder of one collector's raw tape."""
+        folder = self.vendor(vendor).tape
+        return (Path(folder).expanduser().absolute() if folder else self.state / "tape" / vendor) / str(src)
+
+
+class Origin(Struct, frozen=True):
+    """One setting in force: its dotted name, its value (secrets masked), where it came from."""
+
+    name: str
+    value: Any
+    source: str
+
+
+def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+    """The settings in force. Raises BadInput with the file or variable at fault."""
+    return load_with_origins(environ, cwd)[0]
+
+
+def load_with_origins(
+    environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> tuple[Settings, list[Origin]]:
+    """The settings in force and, for each one, where it came from."""
+    environ = os.environ if environ is None else environ
+    path = _find_file(environ, cwd or Path.cwd())
+    table = _read(path) if path else {}
+    sources = {name: f"{path}" for name, _ in _leaves(table)}
+    if "vendors" not in table:
+        table["vendors"] = {name: dict(vendor) for name, vendor in DEFAULT_VENDORS.items()}
+    for variable, name, text in _variables(environ, table):
+        _put(table, name, text, variable)
+        sources[".".join(name)] = f"environment {variable}"
+    settings = _convert(table, path, sources)
+    _check(settings, path)
+    origins = [
+        Origin(name, _mask(name, value), sources.get(name, "default"))
+        for name, value in _leaves(msgspec.to_builtins(settings))
+    ]
+    return settings, origins
+
+
+def _find_file(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    if named := environ.get("TAPEDECK_SETTINGS"):
+        if not Path(named).is_file():
+            raise BadInput(f"TAPEDECK_SETTINGS names {named}, which is no file: correct or unset it")
+        return Path(named)
+    for folder in (cwd, *cwd.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise BadInput(f"{path} is not valid TOML ({e}): correct that line") from e
+    except OSError as e:
+        raise BadInput(f"{path} can't be read ({e.strerror}): check its permissions") from e
+
+
+def _variables(
+    environ: Mapping[str, str], table: dict[str, Any]
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
+            yield variable, tuple(variable[len(PREFIX) :].lower().split("__")), environ[variable]
+
+
+def _put(table: dict[str, Any], name: tuple[str, ...], text: str, variable: str) -> None:
+    for part in name[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise BadInput(f"{variable} names a setting inside {part!r}, which is no table: unset it")
+    try:
+        table[name[-1]] = msgspec.json.decode(text) if text[:1] in "[{" and text else text
+    except msgspec.DecodeError as e:
+        raise BadInput(f"{variable} begins like JSON but is not ({e}): correct it") from e
+
+
+def _convert(table: dict[str, Any], path: Path | None, sources: dict[str, str]) -> Settings:
+    _refuse_unknown(table, Settings, (), sources, path)
+    try:
+        return msgspec.convert(table, Settings, strict=False)
+    except msgspec.ValidationError as e:
+        what, _, where = str(e).partition(" - at `$.")
+        name = where.rstrip("`")
+        source = sources.get(name) or _line_of(path, name)
+        raise BadInput(f"the setting {name or '?'} is wrong ({what}), in {source}: correct it") from e
+
+
+def _refuse_unknown(
+    table: dict[str, Any], struct: type[Struct], above: tuple[str, ...], sources: dict[str, str],
+    path: Path | None,
+) -> None:  # fmt: skip
+    known = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    for key, value in table.items():
+        name = ".".join((*above, key))
+        if key not in known:
+            source = sources.get(name) or _line_of(path, name)
+            raise BadInput(f"there is no setting {name!r}{_nearest(key, known)}, in {source}: correct it")
+        kind = known[key]
+        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
+            _refuse_unknown(value, kind, (*above, key), sources, path)
+        elif name == "vendors" and isinstance(value, dict):
+            for vendor, inner in value.items():
+                if isinstance(inner, dict):
+                    _refuse_unknown(inner, Vendor, ("vendors", vendor), sources, path)
+
+
+def _line_of(path: Path | None, name: str) -> str:
+    """`file line n` of a key, found by its last part, for a sentence."""
+    if path is None:
+        return "the environment"
+    last = name.rpartition(".")[2]
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if line.strip().strip("[]").split("=")[0].strip().strip('"').rpartition(".")[2] == last:
+            return f"{path} line {number}"
+    return str(path)
+
+
+def _check(settings: Settings, path: Path | None) -> None:
+    """What types can't say: durations, symbols, kinds, vendor names."""
+    durations = [
+        ("kafka.retention", settings.kafka.retention),
+        ("tape.segment_age", settings.tape.segment_age),
+        ("writer.grace", settings.writer.grace),
+        ("writer.late_every", settings.writer.late_every),
+    ]
+    for name, vendor in settings.vendors.items():
+        if not name.isidentifier() or name.startswith("_") or len(name) > 40:
+            raise BadInput(f"the vendor name {name!r} is not letters, digits and _: rename its table")
+        durations += [(f"vendors.{name}.{key}", getattr(vendor, key)) for key in ("margin", "lateness")]
+        for kind in vendor.window:
+            if kind not in KINDS:
+                raise BadInput(
+                    f"vendors.{name}.window names no kind {kind!r}: the kinds are {', '.join(KINDS)}"
+                )
+        for symbol in vendor.symbols:
+            check_symbol(symbol)
+    for name, text in durations:
+        try:
+            parse_duration(text)
+        except BadInput as e:
+            raise BadInput(f"the setting {name}: {e} ({_line_of(path, name)})") from e
+
+
+def _leaves(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        name = f"{above}{key}"
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def _mask(name: str, value: Any) -> Any:
+    if value and any(secret in name for secret in SECRETS):
+        return "********"
+    if name == "mongo.uri" and "@" in str(value):
+        scheme, _, rest = str(value).partition("://")
+        return f"{scheme}://********@{rest.rpartition('@')[2]}"
+    return value
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,104 @@
+"""Half-open slices of time, [start, end), in nanoseconds since the epoch, UTC."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from tapedeck.errors import BadInput
+
+NS = 1_000_000_000
+_MAX_NS = 2**63 - 1
+_UNITS = {"ms": NS // 1000, "s": NS, "m": 60 * NS, "h": 3600 * NS, "d": 86_400 * NS}
+_DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
+_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})")
+_RIGHT_FORM = "write it as 2024-08-08T23:54:16Z, or 5m, 2h, 1d for so long ago"
+
+
+class Slice(msgspec.Struct, frozen=True, order=True):
+    """All messages with `start <= ts_recv < end`; both in ns since the epoch, UTC."""
+
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"[{format_time(self.start)}, {format_time(self.end)})"
+
+    def widen(self, margin: int) -> Slice:
+        """The slice with `margin` ns added on both sides, never before the epoch."""
+        return Slice(max(0, self.start - margin), self.end + margin)
+
+    def meets(self, start: int, end: int) -> bool:
+        """Whether the half-open range [start, end) shares an instant with this slice."""
+        return start < self.end and self.start < end
+
+
+def make_slice(start: int, end: int) -> Slice:
+    """A checked slice of ns bounds. Raises BadInput where end is not after start."""
+    if end <= start:
+        raise BadInput(
+            f"the slice ends at {format_time(end)}, which is not after its start "
+            f"{format_time(start)}: give an end after the start"
+        )
+    return Slice(start, end)
+
+
+def parse_slice(start: str, end: str, now: int | None = None) -> Slice:
+    """The slice between two times as a person writes them (see `parse_time`)."""
+    now = time.time_ns() if now is None else now
+    return make_slice(parse_time(start, now), parse_time(end, now))
+
+
+def parse_time(text: str, now: int | None = None) -> int:
+    """Nanoseconds since the epoch of an RFC 3339 time with a zone, `now`, or `5m` / `2h` / `1d` ago.
+
+    Fractions to nine digits are exact. Raises BadInput for anything else; a time without a
+    zone is an error that shows the right form.
+    """
+    now = time.time_ns() if now is None else now
+    text = text.strip()
+    if text == "now":
+        return now
+    if _DURATION.fullmatch(text):
+        return now - parse_duration(text)
+    match = _RFC3339.fullmatch(text)
+    if not match:
+        zoneless = re.match(r"\d{4}-\d{2}-\d{2}", text)
+        what = "has no zone" if zoneless and not re.search(r"[+-]\d{2}:\d{2}$", text) else "is no time"
+        raise BadInput(f"{text!r} {what}: {_RIGHT_FORM}")
+    day, clock, fraction, zone = match.groups()
+    try:
+        zone_part = "+00:00" if zone in "Zz" else zone
+        second = datetime.fromisoformat(f"{day}T{clock}{zone_part}")
+        whole = (second - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+    except (ValueError, OverflowError) as e:
+        raise BadInput(f"{text!r} is no time ({e}): {_RIGHT_FORM}") from e
+    ns = whole * NS + int((fraction or "").ljust(9, "0"))
+    if not 0 <= ns <= _MAX_NS:
+        raise BadInput(f"{text!r} lies outside 1970 to 2262: {_RIGHT_FORM}")
+    return ns
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of `250ms`, `30s`, `5m`, `2h` or `7d`. Raises BadInput for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise BadInput(f"{text!r} is no duration: write it as 250ms, 30s, 5m, 2h or 7d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def day_slice(day: date) -> Slice:
+    """The UTC calendar day as a slice."""
+    start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * NS
+    return Slice(start, start + 86_400 * NS)
+
+
+def format_time(ns: int) -> str:
+    """RFC 3339 in UTC with as many of nine fractional digits as are needed."""
+    second, fraction = divmod(ns, NS)
+    text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+    digits = f".{fraction:09d}".rstrip("0") if fraction else ""
+    return f"{text}{digits}Z"
