@@ -15,7 +15,7 @@ class Server(Struct, frozen=True, kw_only=True):
     """One embedded server's record, `<state_dir>/servers/<name>.json`.
 
     `started` is the process's creation time as the system tells it, so that a stale pid is never
-    taken for the server.
+    taken for the server; `birth`, where known, says the same exactly (`embedded.process.birth`).
     """
 
     name: str
@@ -23,6 +23,7 @@ class Server(Struct, frozen=True, kw_only=True):
     started: float
     address: str
     log: str
+    birth: str = ""
 
 
 def server_file(settings: Settings, name: str) -> Path:

@@ -35,11 +35,15 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     bootstrap: str = ""
     port: Port = 9092
+    prefix: str = "md."
+    """What topic names begin with: `md.<vendor>`, `md.meta`. Two tapedecks may share a cluster."""
     partitions: Count = 16
     replication: Count = 1
     retention: str = "7d"
     client: dict[str, str] = {}
     """More librdkafka properties, for example `"security.protocol" = "SASL_SSL"`."""
+    broker: dict[str, str] = {}
+    """More properties of the embedded broker, for example `"log.retention.check.interval.ms" = "1000"`."""
 
 
 class Mongo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,7 +92,7 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tape: str = ""
     """Folder of the raw tapes; empty: `<state_dir>/tape/<vendor>`."""
     topic: str = ""
-    """The live topic's name; empty: `md.<vendor>`."""
+    """The live topic's name; empty: the prefix and the vendor's name."""
     margin: str = "30s"
     """How far apart two sources' copies of one message may lie (DESIGN §2.6)."""
     lateness: str = "60s"
@@ -109,6 +113,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set, validated whole. Made by `load`."""
 
     state_dir: str = ".tapedeck"
+    cache_dir: str = ""
+    """Where fetched programs are kept, shared by all state directories; empty: the project's `.tapedeck/cache`."""
     kafka: Kafka = Kafka()
     mongo: Mongo = Mongo()
     airflow: Airflow = Airflow()
@@ -120,6 +126,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def state(self) -> Path:
         """The state directory, absolute."""
         return Path(self.state_dir).expanduser().absolute()
+
+    @property
+    def cache(self) -> Path:
+        """The cache of fetched programs, absolute."""
+        if self.cache_dir:
+            return Path(self.cache_dir).expanduser().absolute()
+        return Path(__file__).resolve().parents[2] / ".tapedeck" / "cache"
 
     def vendor(self, name: str) -> Vendor:
         """The vendor's table. Raises BadInput for a name that no table has."""
@@ -133,7 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def live_topic(self, vendor: str) -> str:
         """Name of the vendor's first live topic."""
-        return self.vendor(vendor).topic or f"md.{vendor}"
+        return self.vendor(vendor).topic or f"{self.kafka.prefix}{vendor}"
 
     def tape_dir(self, vendor: str, src: int) -> Path:
         """Folder of one collector's raw tape."""

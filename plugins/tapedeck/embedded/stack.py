@@ -1,0 +1,187 @@
+"""The embedded servers as one: up, with readiness and a deadline, and down, with nothing left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tapedeck import endpoints
+from tapedeck.embedded import kafka, launch, live, lock, mongod, process, supervisor
+from tapedeck.embedded.launch import Launch
+from tapedeck.embedded.ports import Ports
+from tapedeck.endpoints import Server
+from tapedeck.errors import BadInput, Unavailable
+from tapedeck.settings import Settings
+
+PARTS = ("kafka", "mongo", "airflow")
+DEADLINE = 120.0
+_STARTS = 3
+"""How often a server is started whose port is lost to another process between choice and start."""
+Say = Callable[[str], None]
+
+
+class Embedded(Struct, frozen=True):
+    """A server that `up` can start: its record's name, its name for people, how it starts, when ready."""
+
+    name: str
+    title: str
+    prepare: Callable[[Settings, Ports], Launch]
+    is_ready: Callable[[str], bool]
+
+
+KAFKA = Embedded("kafka", "Kafka", kafka.prepare, kafka.is_ready)
+MONGOD = Embedded("mongod", "MongoDB", mongod.prepare, mongod.is_ready)
+
+
+def check_parts(parts: Sequence[str]) -> list[str]:
+    """The parts in their order of start. Raises BadInput for a name that is none."""
+    for part in parts:
+        if part not in PARTS:
+            raise BadInput(f"there is no embedded part {part!r}: the parts are {', '.join(PARTS)}")
+    return [part for part in PARTS if part in parts]
+
+
+def up(settings: Settings, parts: Sequence[str], say: Say, seconds: float = DEADLINE) -> None:
+    """Start the parts that settings do not point elsewhere and wait until each is ready.
+
+    What already runs is left alone. Raises Unavailable, naming the log file, for a server that
+    ends by itself or is late; what is late is left to go on starting, and run again waits on.
+    """
+    end = time.monotonic() + seconds
+    with lock.held(settings.state, say, seconds):
+        try:
+            _start_parts(settings, check_parts(parts), say, end)
+        finally:
+            if supervisor.records(settings.state):
+                _supervise(settings.state)
+
+
+def down(settings: Settings, say: Say, seconds: float = 20.0) -> list[str]:
+    """End the live processes and servers that are on record, the supervisor first; give their names.
+
+    Each group gets `seconds` after SIGTERM before it is killed with all that it started. Only
+    processes whose birth is the recorded one are touched. State stays.
+    """
+    state = settings.state
+    if not (state / "servers").is_dir() and not live.records(settings):
+        return []
+    ended: list[str] = []
+    with lock.held(state, say, 300):
+        if keeper := endpoints.read_server(settings, supervisor.NAME):
+            process.end([keeper], 5)
+            launch.record_file(state, supervisor.NAME).unlink(missing_ok=True)
+        ended += _end(live.records(settings), state, say, seconds)
+        live.forget(settings)
+        servers = supervisor.records(state)
+        for names in _ORDER_OF_END:
+            group = [server for server in servers if server.name in names]
+            ended += _end(group, state, say, seconds)
+        rest = [server for server in servers if not any(server.name in names for names in _ORDER_OF_END)]
+        ended += _end(rest, state, say, seconds)
+        for path in (state / "servers").glob("*.json"):
+            path.unlink(missing_ok=True)
+    return ended
+
+
+_ORDER_OF_END = (
+    ("airflow", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+    ("postgres",),
+    ("kafka", "mongod"),
+)
+"""Who needs another is ended before it."""
+
+
+def _end(servers: Sequence[Server], state: Path, say: Say, seconds: float) -> list[str]:
+    running = [server for server in servers if process.alive(server)]
+    if running:
+        say(f"ending {', '.join(server.name for server in running)}")
+    signals = {s.name: kept.stop for s in servers if (kept := launch.load(state, s.name))}
+    for name in process.end(servers, seconds, signals):
+        say(f"{name} did not end within {seconds:.0f} s and was killed")
+    return [server.name for server in running]
+
+
+def _start_parts(settings: Settings, parts: Sequence[str], say: Say, end: float) -> None:
+    ports = Ports(settings.state)
+    first: list[Embedded] = []
+    for part, server, elsewhere in (
+        ("kafka", KAFKA, settings.kafka.bootstrap),
+        ("mongo", MONGOD, settings.mongo.uri),
+    ):
+        if part in parts and elsewhere:
+            say(f"{server.title}: not started, settings name {hide_password(elsewhere)}")
+        elif part in parts:
+            first.append(server)
+    start_all(settings, first, ports, say, end)
+
+
+def start_all(settings: Settings, servers: Sequence[Embedded], ports: Ports, say: Say, end: float) -> None:
+    """Start servers side by side and wait until all are ready (see `up`)."""
+    begun = time.monotonic()
+    started = {server.name: _start(settings, server, ports, say) for server in servers}
+    for server in servers:
+        record, is_new = started[server.name]
+        record = _wait(settings, server, record, ports, end)
+        took = f"ready after {time.monotonic() - begun:.1f} s" if is_new else "already running"
+        say(f"{server.title}: {took} at {record.address}")
+
+
+def _start(settings: Settings, server: Embedded, ports: Ports, say: Say) -> tuple[Server, bool]:
+    """The running server's record, started where it does not run, and whether it was."""
+    state = settings.state
+    record = endpoints.read_server(settings, server.name)
+    if record and process.alive(record):
+        return record, False
+    if record:
+        process.end([record], 0)
+    try:
+        how = server.prepare(settings, ports)
+        launch.save(state, how)
+    except OSError as e:
+        raise Unavailable(
+            f"{server.title}'s files can't be written in {state} ({e.strerror}: {e.filename}): "
+            "make room or make it writable, then run `tapedeck up` again"
+        ) from e
+    say(f"{server.title}: starting (log {how.log})")
+    return launch.start(state, server.name), True
+
+
+def _wait(settings: Settings, server: Embedded, record: Server, ports: Ports, end: float) -> Server:
+    """The record of the server once it is ready."""
+    for attempt in range(_STARTS):
+        while process.alive(record):
+            if server.is_ready(record.address):
+                return record
+            if time.monotonic() > end:
+                raise Unavailable(
+                    f"{server.title} runs but is not ready in time: see {record.log}; "
+                    "run `tapedeck up` again to wait on, or `tapedeck down` to end it"
+                )
+            time.sleep(0.1)
+        if attempt + 1 < _STARTS and ports.is_lost(server.name):
+            record = _start(settings, server, ports, lambda _: None)[0]
+        else:
+            break
+    process.end([record], 0)
+    launch.record_file(settings.state, server.name).unlink(missing_ok=True)
+    raise Unavailable(f"{server.title} ended while it was starting: the reason is at the end of {record.log}")
+
+
+def _supervise(state: Path) -> None:
+    try:
+        keeper = msgspec.json.decode(launch.record_file(state, supervisor.NAME).read_bytes(), type=Server)
+    except (OSError, msgspec.DecodeError):
+        keeper = None
+    if keeper is None or not process.alive(keeper):
+        launch.save(state, supervisor.prepare(state))
+        launch.start(state, supervisor.NAME)
+
+
+def hide_password(address: str) -> str:
+    """The address without the user and password that it may carry."""
+    scheme, mark, rest = address.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

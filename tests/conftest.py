@@ -1,0 +1,75 @@
+"""Fixtures for all tests: a real Kafka, a real mongod, settings of one's own for each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from pymongo import MongoClient
+
+from tapedeck import endpoints
+from tapedeck.embedded import stack
+from tapedeck.settings import Kafka, Mongo, Settings, Vendor
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Settings]:
+    """Settings of the session's own stack; its servers are started by `kafka` and `mongo`."""
+    with servers.state_dir() as state:
+        yield servers.stack_settings(state)
+
+
+@pytest.fixture(scope="session")
+def kafka(embedded: Settings) -> str:
+    """Bootstrap address of a real broker, one for the session; expired data goes within seconds."""
+    stack.up(embedded, ["kafka"], print)
+    return endpoints.bootstrap(embedded)
+
+
+@pytest.fixture(scope="session")
+def mongo(embedded: Settings) -> str:
+    """URI of a real one-node replica set, one for the session."""
+    stack.up(embedded, ["mongo"], print)
+    return endpoints.mongo_uri(embedded)
+
+
+@pytest.fixture
+def settings(kafka: str, mongo: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings for one test: the session's servers; a state directory, a topic prefix (so an `md.meta`),
+    a database and bus ports of its own. What it made is removed afterwards, libraries too: they are
+    named by vendor, so no other test may be running."""
+    unique = f"t{uuid.uuid4().hex[:8]}"
+    vendors = {
+        vendor: Vendor(
+            bus=f"zmq:tcp://127.0.0.1:{servers.free_port()}",
+            symbols=["BTCUSDT", "ETHUSDT"],
+        )
+        for vendor in ("binance_usdm", "binance_spot")
+    }
+    yield Settings(
+        state_dir=str(tmp_path / "state"),
+        kafka=Kafka(bootstrap=kafka, partitions=4, prefix=f"{unique}."),
+        mongo=Mongo(uri=mongo, database=f"tapedeck_{unique}"),
+        vendors=vendors,
+    )
+    admin = AdminClient({"bootstrap.servers": kafka})
+    if topics := [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{unique}.")]:
+        for deleted in admin.delete_topics(topics).values():
+            deleted.result(10)
+    with MongoClient[dict[str, Any]](mongo) as client:
+        for name in client.list_database_names():
+            if name.startswith("arctic") or name == f"tapedeck_{unique}":
+                client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The recorded markets beside the project; where they are absent the test is skipped."""
+    if not servers.SHARED_DATA.is_dir():
+        pytest.skip("the recorded markets (../shared/data) are not on this machine")
+    return servers.SHARED_DATA

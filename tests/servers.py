@@ -1,0 +1,80 @@
+"""Real servers for tests: one stack a session. What a killed session leaves, the next one clears."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from tapedeck.embedded import process, stack
+from tapedeck.embedded.ports import is_free
+from tapedeck.settings import Kafka, Mongo, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+QUICK_EXPIRY = {
+    "log.retention.check.interval.ms": "1000",
+    "log.initial.task.delay.ms": "1000",
+    "log.segment.delete.delay.ms": "1000",
+}
+_HOME = Path(tempfile.gettempdir()) / f"tapedeck-tests-{os.getuid()}"
+
+
+def free_port(count: int = 1) -> int:
+    """The first of so many free ports in a row, below those that the system gives to clients."""
+    for _ in range(1000):
+        first = random.randint(15_000, 30_000)
+        if all(is_free(port) for port in range(first, first + count)):
+            return first
+    raise AssertionError("no free ports")
+
+
+def stack_settings(state: Path) -> Settings:
+    """Settings of an embedded stack of its own, on free ports, whose Kafka deletes within seconds."""
+    return Settings(
+        state_dir=str(state),
+        kafka=Kafka(port=free_port(2), broker=QUICK_EXPIRY),
+        mongo=Mongo(port=free_port()),
+    )
+
+
+@contextmanager
+def state_dir() -> Iterator[Path]:
+    """A state directory for servers; whatever runs in it is ended afterwards, and it is removed.
+
+    A session that was killed leaves its servers running: the next one finds and ends them.
+    """
+    _HOME.mkdir(mode=0o755, exist_ok=True)
+    for left in _HOME.iterdir():
+        _clear_if_orphaned(left)
+    place = Path(tempfile.mkdtemp(dir=_HOME))
+    owner = {"pid": os.getpid(), "birth": process.birth(os.getpid())}
+    (place / "owner").write_bytes(msgspec.json.encode(owner))
+    try:
+        yield place / "state"
+    finally:
+        _clear(place)
+
+
+def _clear_if_orphaned(place: Path) -> None:
+    try:
+        owner = msgspec.json.decode((place / "owner").read_bytes(), type=dict[str, str | int])
+    except OSError:
+        return  # just being made
+    try:
+        if process.birth(int(owner["pid"])) == owner["birth"]:
+            return
+    except OSError:
+        pass
+    _clear(place)
+
+
+def _clear(place: Path) -> None:
+    stack.down(Settings(state_dir=str(place / "state")), lambda _: None, seconds=10)
+    shutil.rmtree(place, ignore_errors=True)
