@@ -91,7 +91,8 @@ def _spans(counts: Array, index: Array) -> Array:
     ends = np.cumsum(chosen)
     total = int(ends[-1]) if len(ends) else 0
     shift = np.repeat(starts[index] - (ends - chosen), chosen)
-    return np.arange(total) + shift
+    positions: Array = np.arange(total) + shift
+    return positions
 
 
 def empty(kind: str) -> Columns:

@@ -60,7 +60,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"tapedeck: {e}", err=True)
         return e.exit_code
     except click.ClickException as e:
-        where = f" (see `{e.ctx.command_path} --help`)" if getattr(e, "ctx", None) else ""
+        context = getattr(e, "ctx", None)
+        where = f" (see `{context.command_path} --help`)" if context else ""
         click.echo(f"tapedeck: {e.format_message()}{where}", err=True)
         return 2
     except (click.Abort, KeyboardInterrupt):

@@ -1,0 +1,99 @@
+"""`tapedeck cat`, `tail`, `topics`: the log by time."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tapedeck import endpoints, settings
+from tapedeck.cli.known import check_known
+from tapedeck.cli.show import FORMATS, write_messages
+from tapedeck.log import timeline as timelines
+from tapedeck.log.quarantine import count as count_quarantined
+from tapedeck.slices import format_time
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+@click.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
+@click.option("--kinds", help="Only these, comma-separated: trade, quote, book, status, fields.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--count", "only_count", is_flag=True, help="Only count, by kind, with what was left out.")
+@click.option("--json", "as_json", is_flag=True, help="With --count: one JSON object for machines.")
+def cat(
+    vendor: str, start: str, end: str, symbols: str | None, kinds: str | None, form: str,
+    only_count: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Print a vendor's messages with START <= receipt time < END, in order.
+
+    \b
+    Examples:
+      tapedeck cat binance_usdm 2024-08-08T23:54:16Z 2024-08-08T23:54:17Z --kinds trade
+      tapedeck cat binance_usdm 5m now --count
+    """
+    deck = endpoints.resolve(settings.load())
+    line = timelines.timeline(vendor, deck)
+    reading = line.between(start, end, symbols=_list(symbols), kinds=_list(kinds))
+    for note in reading.plan.notes:
+        click.echo(f"note: {note}", err=True)
+    if not (only_count or as_json):
+        seen: set[str] = set()
+
+        def noted() -> object:
+            for message in reading:
+                seen.add(message.symbol)
+                yield message
+
+        if not write_messages(noted(), form):  # type: ignore[arg-type]
+            check_known(deck, vendor, _list(symbols))
+            click.echo(f"{vendor} has no messages in {reading.plan.slice}", err=True)
+        return
+    total = reading.count()
+    if not total.messages:
+        check_known(deck, vendor, _list(symbols))
+    quarantined = count_quarantined(deck, vendor, reading.plan.slice)
+    whole = {
+        "messages": total.messages,
+        "kinds": {kind: n for kind, n in total.kinds.items() if n},
+        "duplicates": total.duplicates,
+        "voided": total.voided,
+        "undecodable": total.undecodable,
+        "quarantined": quarantined,
+        "complete": reading.plan.complete,
+        "start": format_time(reading.plan.slice.start),
+        "end": format_time(reading.plan.slice.end),
+    }
+    if as_json:
+        click.echo(json.dumps(whole))
+        return
+    click.echo(f"{vendor} {reading.plan.slice}")
+    for kind, n in total.kinds.items():
+        if n:
+            click.echo(f"{kind:<12}{n:>14,}")
+    click.echo(f"{'messages':<12}{total.messages:>14,}")
+    for name in ("duplicates", "voided", "undecodable", "quarantined"):
+        click.echo(f"{name:<12}{whole[name]:>14,}")
+    if not total.messages:
+        click.echo("the slice holds no messages")
+
+
+@click.command()
+@click.argument("vendor")
+@click.option("--since", default=None, help="Begin so long ago (5m) or at an RFC 3339 time; default now.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+def tail(vendor: str, since: str | None, form: str) -> None:
+    """Follow a vendor's live messages; Ctrl-C ends it.
+
+    \b
+    Example:
+      tapedeck tail binance_usdm --since 5m
+    """
+    deck = endpoints.resolve(settings.load())
+    write_messages(timelines.timeline(vendor, deck).tail(since), form)

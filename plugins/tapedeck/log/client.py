@@ -1,0 +1,108 @@
+"""Kafka clients with the settings of DESIGN §5 and §6, and one sentence where Kafka does not answer."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from tapedeck import endpoints
+from tapedeck.errors import Unavailable
+from tapedeck.settings import Settings
+
+CONTACT_SECONDS = 10.0
+"""How long a first contact may take before Kafka counts as unreachable."""
+
+_log = logging.getLogger("tapedeck.kafka")
+_log.addHandler(logging.NullHandler())
+
+
+@contextmanager
+def consumer(settings: Settings, **more: object) -> Iterator[Consumer]:
+    """A consumer for plain `assign()`: a throw-away group, nothing committed, no silent reset.
+
+    Raises Unavailable where Kafka does not answer. Closed at the end of the block.
+    """
+    client = Consumer(
+        {
+            **_common(settings),
+            "group.id": f"tapedeck-reader-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_uncommitted",  # topics are not transactional
+            "fetch.queue.backoff.ms": 10,  # the default stalls a second at a time
+            "queued.min.messages": 20_000,
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.message.max.bytes": 262_144,
+            **more,
+        },
+        logger=_log,
+    )
+    try:
+        _contact(client, settings)
+        yield client
+    finally:
+        client.close()
+
+
+def producer(settings: Settings, **more: object) -> Producer:
+    """An idempotent producer that never gives up a message by itself.
+
+    Raises Unavailable where Kafka does not answer.
+    """
+    client = Producer(
+        {
+            **_common(settings),
+            "enable.idempotence": True,
+            "acks": "all",
+            "message.timeout.ms": 0,
+            "compression.type": "lz4",
+            "linger.ms": 2,
+            **more,
+        },
+        logger=_log,
+    )
+    _contact(client, settings)
+    return client
+
+
+def admin(settings: Settings) -> AdminClient:
+    """An admin client. Raises Unavailable where Kafka does not answer."""
+    client = AdminClient(_common(settings), logger=_log)
+    _contact(client, settings)
+    return client
+
+
+def unavailable(settings: Settings, error: object) -> Unavailable:
+    """The sentence for a Kafka that failed in the middle of something."""
+    return Unavailable(
+        f"Kafka at {endpoints.bootstrap(settings)} failed ({error}): "
+        "look at `tapedeck status` and the broker's log, then run this again"
+    )
+
+
+def _common(settings: Settings) -> dict[str, object]:
+    return {
+        "bootstrap.servers": endpoints.bootstrap(settings),
+        "client.id": "tapedeck",
+        "reconnect.backoff.max.ms": 500,
+        "topic.metadata.refresh.interval.ms": 5000,
+        **settings.kafka.client,
+    }
+
+
+def _contact(client: Consumer | Producer | AdminClient, settings: Settings) -> None:
+    try:
+        client.list_topics(timeout=CONTACT_SECONDS)
+    except KafkaException as e:
+        raise Unavailable(
+            f"Kafka at {endpoints.bootstrap(settings)} did not answer within {CONTACT_SECONDS:.0f} s "
+            f"({e.args[0].str()}): start it (`tapedeck up`) or correct kafka.bootstrap "
+            "(TAPEDECK_KAFKA__BOOTSTRAP)"
+        ) from e

@@ -1,0 +1,191 @@
+"""`md.meta`, the compacted topic that says what topics, collectors and extents there are (DESIGN §2.2).
+
+Records are JSON. A topic's number is the offset of its first pin, so that two processes that pin at
+once can't give one number twice; pins have keys of their own and are never written over.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from confluent_kafka import TopicPartition
+from msgspec import Struct, structs
+
+from tapedeck.errors import BadInput, Mismatch, Unavailable
+from tapedeck.log import client
+from tapedeck.settings import Settings
+
+CONFIG = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+
+
+class TopicPin(Struct, frozen=True, kw_only=True, tag="topic"):
+    """A topic as tapedeck made it. `number` is what windows store for it."""
+
+    id: str
+    name: str
+    vendor: str
+    role: str
+    """`live`, `backfill` or `quarantine`."""
+    partitions: int
+    partitioner: str
+    number: int = -1
+
+
+class Life(Struct, frozen=True, kw_only=True, tag="life"):
+    """One life of a collector: registered by its first publish, ended by its closing heartbeat.
+
+    `since` is the taper's first stamp; `closed` the closing heartbeat's stamp, `closing` the offset
+    after it in each partition. `retired`: nobody waits for it any more. All times UTC ns.
+    """
+
+    vendor: str
+    src: int
+    since: int
+    topic_id: str
+    closed: int | None = None
+    closing: dict[int, int] = {}
+    retired: bool = False
+
+
+class Extent(Struct, frozen=True, kw_only=True, tag="extent"):
+    """A run of records of one source in a topic that is in no order of time.
+
+    Per partition it holds offsets [start, next); open while `next` is None. `first` and `last` are
+    the least and the greatest ts_recv (UTC ns, both inclusive) that it holds or voids.
+    """
+
+    id: str
+    vendor: str
+    topic_id: str
+    src: int
+    start: dict[int, int]
+    next: dict[int, int] | None = None
+    first: int = 0
+    last: int = 0
+
+
+Record = TopicPin | Life | Extent
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+@dataclass(frozen=True, slots=True)
+class VendorTopics:
+    """A vendor's topics: the live ones oldest first, the backfill and the quarantine topic."""
+
+    live: tuple[TopicPin, ...]
+    backfill: TopicPin
+    quarantine: TopicPin
+
+    @property
+    def log(self) -> tuple[TopicPin, ...]:
+        """All topics that hold messages."""
+        return (*self.live, self.backfill)
+
+    def numbered(self, number: int) -> TopicPin | None:
+        """The pin with that number."""
+        return next((pin for pin in self.log if pin.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What `md.meta` said when it was read, in the order it was said."""
+
+    pins: dict[str, TopicPin]
+    lives: tuple[Life, ...]
+    extents: tuple[Extent, ...]
+
+    def topics(self, vendor: str) -> VendorTopics:
+        """The vendor's topics. Raises BadInput where nothing was ever recorded of it."""
+        pins = sorted((p for p in self.pins.values() if p.vendor == vendor), key=lambda p: p.number)
+        by_role = {role: [p for p in pins if p.role == role] for role in ("live", "backfill", "quarantine")}
+        if not all(by_role.values()):
+            raise BadInput(
+                f"nothing is recorded of {vendor} yet: run `tapedeck collect {vendor}` or "
+                f"`tapedeck load {vendor} FILE…`"
+            )
+        return VendorTopics(tuple(by_role["live"]), by_role["backfill"][-1], by_role["quarantine"][-1])
+
+    def pin_of(self, name: str) -> TopicPin | None:
+        """The newest pin of a topic of that name."""
+        pins = [pin for pin in self.pins.values() if pin.name == name]
+        return max(pins, key=lambda pin: pin.number) if pins else None
+
+
+def topic_name(settings: Settings) -> str:
+    """The name of the topic itself."""
+    return f"{settings.kafka.prefix}meta"
+
+
+def read(settings: Settings) -> Meta:
+    """All that `md.meta` says now. Raises Unavailable, and Mismatch for a record that is none of ours."""
+    pins: dict[str, TopicPin] = {}
+    latest: dict[tuple[object, ...], Life | Extent] = {}
+    for offset, value in _records(settings):
+        try:
+            record = _decoder.decode(value)
+        except msgspec.DecodeError as e:
+            raise Mismatch(
+                f"{topic_name(settings)} holds at offset {offset} what is no record of tapedeck ({e}): "
+                "find who writes there, then delete that record"
+            ) from e
+        if isinstance(record, TopicPin):
+            pins.setdefault(record.id, structs.replace(record, number=offset))
+        else:
+            latest[_key(record)] = record
+    lives = tuple(r for r in latest.values() if isinstance(r, Life))
+    extents = tuple(r for r in latest.values() if isinstance(r, Extent))
+    return Meta(pins, tuple(sorted(lives, key=lambda life: life.since)), extents)
+
+
+def put(settings: Settings, *records: Record) -> None:
+    """Write records; returns when Kafka has acknowledged all. A life or extent replaces its earlier self."""
+    producer = client.producer(settings)
+    failed: list[object] = []
+    for record in records:
+        key = "|".join(map(str, _key(record)))
+        producer.produce(
+            topic_name(settings), msgspec.json.encode(record), key=key, partition=0,
+            on_delivery=lambda error, _: failed.append(error) if error else None,
+        )  # fmt: skip
+    if producer.flush(30) or failed:
+        raise client.unavailable(
+            settings, failed[0] if failed else f"{topic_name(settings)} not written in 30 s"
+        )
+
+
+def _key(record: Record) -> tuple[object, ...]:
+    if isinstance(record, TopicPin):
+        return ("topic", record.id, uuid.uuid4().hex)
+    if isinstance(record, Life):
+        return ("life", record.vendor, record.src, record.since)
+    return ("extent", record.id)
+
+
+def _records(settings: Settings) -> Sequence[tuple[int, bytes]]:
+    """(offset, value) of the whole topic as it stands; compaction leaves holes in the offsets."""
+    found: list[tuple[int, bytes]] = []
+    name = topic_name(settings)
+    with client.consumer(settings) as consumer:
+        if name not in consumer.list_topics(timeout=client.CONTACT_SECONDS).topics:
+            return found
+        low, high = consumer.get_watermark_offsets(TopicPartition(name, 0), client.CONTACT_SECONDS)
+        if low >= high:
+            return found
+        consumer.assign([TopicPartition(name, 0, low)])
+        idle = 0
+        while True:
+            messages = consumer.consume(1000, 0.05)
+            idle = 0 if messages else idle + 1
+            if idle > 20 * client.CONTACT_SECONDS:
+                raise Unavailable(f"{name} stood still at offset {found[-1][0] if found else low} of {high}")
+            for message in messages:
+                error = message.error()
+                if error is not None and error.name() == "_PARTITION_EOF":
+                    return found
+                if error is not None:
+                    raise client.unavailable(settings, f"reading {name}: {error.str()}")
+                if message.value() is not None and message.offset() < high:
+                    found.append((message.offset(), message.value()))

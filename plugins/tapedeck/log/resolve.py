@@ -1,0 +1,237 @@
+"""Turning a slice of time into a plan: bounds frozen before the first message is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from msgspec import structs
+
+from tapedeck.errors import Incomplete
+from tapedeck.log import client, meta, topics
+from tapedeck.log.meta import Extent, Life, TopicPin
+from tapedeck.log.plan import Bound, Claim, Plan, Range
+from tapedeck.log.stop import Shown, Waiting, first_shown, waiting_for
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice, format_time, parse_duration
+
+MS = 1_000_000
+
+
+def resolve(
+    settings: Settings,
+    vendor: str,
+    of: Slice,
+    *,
+    partitions: Sequence[int] | None = None,
+    incomplete: Literal["flag", "refuse"] = "flag",
+    within: Plan | None = None,
+) -> Plan:
+    """The plan of a slice over all of a vendor's topics.
+
+    `partitions`: only these; all by default. `within`: a plan made before, whose bounds this one never
+    passes, so that parts of a frozen plan stay within it. Raises Incomplete where `incomplete` is
+    "refuse" and the log can't answer for the whole slice, Mismatch for a topic that is not as pinned.
+    """
+    known = meta.read(settings)
+    log = topics.verify(settings, vendor, known)
+    margin = parse_duration(settings.vendor(vendor).margin)
+    count = log.live[-1].partitions
+    chosen = sorted(set(range(count) if partitions is None else partitions))
+    wide = of.widen(margin)
+    ranges: list[Range] = []
+    claims: list[Claim] = []
+    findings = _Findings()
+    with client.consumer(settings) as consumer:
+        for pin in log.live:
+            lives = [life for life in known.lives if life.topic_id == pin.id]
+            resolver = _Live(settings, consumer, pin, lives, wide, findings)
+            for r in resolver.ranges(chosen, parse_duration(settings.vendor(vendor).lateness)):
+                ranges.append(r)
+                claims.append(
+                    Claim(topic_id=pin.id, partition=r.partition, start=r.start, next=r.stop)
+                )  # fmt: skip
+        extents = [e for e in known.extents if e.topic_id == log.backfill.id and _meets(e, wide)]
+        for p in chosen:
+            low, high = _watermarks(settings, consumer, log.backfill, p)
+            ranges += _backfill(log.backfill, p, low, high, extents)
+            claims.append(Claim(topic_id=log.backfill.id, partition=p, start=low, next=high))
+        consumer.unassign()
+    plan = Plan(
+        vendor=vendor, slice=of, margin=margin, partitions=count, ranges=tuple(ranges),
+        claims=tuple(claims), notes=tuple(findings.sentences(of)), expired=tuple(sorted(findings.expired)),
+    )  # fmt: skip
+    if within is not None:
+        plan = _clip(plan, within)
+    if incomplete == "refuse" and not plan.complete:
+        raise Incomplete(f"{vendor} {of} is not whole: {'; '.join(plan.notes)}")
+    return plan
+
+
+class _Findings:
+    """What keeps a plan from being complete, gathered over partitions and said once a source."""
+
+    def __init__(self) -> None:
+        self.behind: dict[int, list[int]] = {}
+        self.expired: set[int] = set()
+
+    def sentences(self, of: Slice) -> Iterable[str]:
+        for src, partitions in sorted(self.behind.items()):
+            yield (
+                f"collector {src} has not yet shown a time past {format_time(of.end)} in partitions "
+                f"{_spell(partitions)}: it is behind or down, and more may come"
+            )
+        if self.expired:
+            yield (
+                f"Kafka has deleted records of this slice in partitions {_spell(sorted(self.expired))}: "
+                "what is left is partial"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Resolves one live topic's partitions."""
+
+    settings: Settings
+    consumer: Consumer
+    pin: TopicPin
+    lives: list[Life]
+    wide: Slice
+    findings: _Findings
+
+    def ranges(self, partitions: Sequence[int], lateness: int) -> Iterable[Range]:
+        starts = self._at(partitions, self.wide.start)
+        ends = self._at(partitions, self.wide.end)
+        lates = self._at(partitions, self.wide.end + lateness)
+        waiting = waiting_for(self.lives, self.wide.end)
+        for p in partitions:
+            low, high = _watermarks(self.settings, self.consumer, self.pin, p)
+            start = high if starts[p] < 0 else max(starts[p], low)
+            start_reason: Bound = "empty" if starts[p] < 0 else "exact"
+            end = high if ends[p] < 0 else ends[p]
+            late = high if lates[p] < 0 else lates[p]
+            stop, stop_reason = self._stop(p, waiting, end, late, high)
+            stop = max(stop, start)
+            if low > 0 and self._has_expired(p, low, stop):
+                start_reason = "expired"
+                self.findings.expired.add(p)
+            yield self._range(p, start, stop, start_reason, stop_reason)
+
+    def _stop(self, p: int, waiting: Waiting, end: int, late: int, high: int) -> tuple[int, Bound]:
+        """The exact stop where it can be proved, else the lateness or the watermark."""
+        closed = min(waiting.closings(p), high)
+        shown = self._shown(p, waiting.open, end, late)
+        if len(shown) < len(waiting.open) and late < high:
+            missing = waiting.open - shown.keys()
+            shown |= self._shown(p, missing, late, high)  # spooled: it came later than lateness
+        if len(shown) == len(waiting.open):
+            return max(end, closed, *(s.offset for s in shown.values()), 0), "exact"
+        for src in waiting.open - shown.keys():
+            self.findings.behind.setdefault(src, []).append(p)
+        return max(late, closed), "lateness" if late < high else "watermark"
+
+    def _shown(self, p: int, sources: Iterable[int], start: int, stop: int) -> dict[int, Shown]:
+        r = self._range(p, start, stop, "exact", "exact")
+        return first_shown(self.settings, self.consumer, r, sources, self.wide.end)
+
+    def _has_expired(self, p: int, low: int, stop: int) -> bool:
+        """Whether a collector that listened in the slice may have had records before `low`."""
+        listening: dict[int, int] = {}
+        for life in self.lives:
+            over = life.closed is not None and life.closed < self.wide.start
+            if life.since < self.wide.end and not over:
+                listening.setdefault(life.src, life.since)
+        r = self._range(p, low, max(low, stop), "exact", "exact")
+        first = first_shown(self.settings, self.consumer, r, listening, 0)
+        return any(
+            src not in first or first[src].ts_recv > max(self.wide.start, since)
+            for src, since in listening.items()
+        )
+
+    def _at(self, partitions: Sequence[int], time: int) -> dict[int, int]:
+        """Per partition the first offset whose CreateTime is at or past the time's whole ms, or -1."""
+        asked = [TopicPartition(self.pin.name, p, time // MS) for p in partitions]
+        try:
+            found = self.consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
+        except KafkaException as e:
+            raise client.unavailable(self.settings, f"{self.pin.name}: {e.args[0].str()}") from e
+        for answer in found:
+            if answer.error is not None:
+                raise client.unavailable(self.settings, f"{self.pin.name}: {answer.error.str()}")
+        return {answer.partition: answer.offset for answer in found}
+
+    def _range(self, p: int, start: int, stop: int, start_reason: Bound, stop_reason: Bound) -> Range:
+        return Range(
+            topic=self.pin.name, topic_id=self.pin.id, number=self.pin.number, partition=p,
+            start=start, stop=stop, start_reason=start_reason, stop_reason=stop_reason,
+        )  # fmt: skip
+
+
+def _watermarks(settings: Settings, consumer: Consumer, pin: TopicPin, p: int) -> tuple[int, int]:
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(pin.name, p), client.CONTACT_SECONDS)
+    except KafkaException as e:
+        raise client.unavailable(settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
+    return low, high
+
+
+def _meets(extent: Extent, wide: Slice) -> bool:
+    return extent.next is None or wide.meets(extent.first, extent.last + 1)
+
+
+def _backfill(pin: TopicPin, p: int, low: int, high: int, extents: Iterable[Extent]) -> list[Range]:
+    """The partition's stretches that extents name, merged where they touch."""
+    spans = []
+    for extent in extents:
+        begin = max(low, extent.start.get(p, 0))
+        end = high if extent.next is None else min(high, extent.next.get(p, 0))
+        if end > begin:
+            spans.append((begin, end))
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return [
+        Range(
+            topic=pin.name, topic_id=pin.id, number=pin.number, partition=p, start=begin, stop=end,
+            start_reason="extent", stop_reason="extent",
+        )
+        for begin, end in merged
+    ]  # fmt: skip
+
+
+def _clip(plan: Plan, within: Plan) -> Plan:
+    """The plan within a frozen one. A stop that is not exact falls back to the frozen stop."""
+    ranges = []
+    for r in plan.ranges:
+        for frozen in within.ranges:
+            if (frozen.topic_id, frozen.partition) != (r.topic_id, r.partition):
+                continue
+            stop = frozen.stop if r.stop_reason in ("lateness", "watermark") else min(r.stop, frozen.stop)
+            start = max(r.start, frozen.start)
+            if stop > start or frozen.stop_reason != "extent":
+                ranges.append(structs.replace(r, start=min(start, max(stop, frozen.start)), stop=stop))
+    bounds = {(c.topic_id, c.partition): c for c in within.claims}
+    stops = {(r.topic_id, r.partition): r.stop for r in ranges if r.stop_reason != "extent"}
+    claims = []
+    for c in plan.claims:
+        frozen_claim = bounds.get((c.topic_id, c.partition))
+        if frozen_claim is not None:
+            through = stops.get((c.topic_id, c.partition), min(c.next, frozen_claim.next))
+            claims.append(structs.replace(c, next=min(through, frozen_claim.next)))
+    return structs.replace(plan, ranges=tuple(ranges), claims=tuple(claims))
+
+
+def _spell(numbers: Sequence[int]) -> str:
+    """`0-3, 7` for 0, 1, 2, 3, 7."""
+    parts: list[list[int]] = []
+    for n in numbers:
+        if parts and n == parts[-1][-1] + 1:
+            parts[-1].append(n)
+        else:
+            parts.append([n])
+    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)

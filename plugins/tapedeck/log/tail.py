@@ -1,0 +1,64 @@
+"""Following a vendor's live topics from a time on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tapedeck.codec import POISON
+from tapedeck.log import client, topics
+from tapedeck.log.meta import TopicPin
+from tapedeck.message import WHOLE_FEED, Heartbeat, Message, Status, Void, decode
+from tapedeck.partitions import partition_of
+from tapedeck.settings import Settings
+
+
+def tail(settings: Settings, vendor: str, start: int) -> Iterator[Message]:
+    """Messages with ts_recv >= start (UTC ns) as they come, without end.
+
+    A source's stamps strictly increase in a partition, so one at or below the last is a resend and is
+    left out. What can't be decoded is left out too: `cat --count` counts it. Raises Unavailable where
+    Kafka fails, Mismatch for a topic that is not as pinned.
+    """
+    pins = {pin.name: pin for pin in topics.verify(settings, vendor).live}
+    last: dict[tuple[str, int, int], int] = {}
+    with client.consumer(settings) as consumer:
+        _begin(settings, consumer, list(pins.values()), start)
+        while True:
+            for record in consumer.consume(1000, 0.05):
+                error = record.error()
+                if error is not None:
+                    if error.name() in ("_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN"):
+                        continue
+                    raise client.unavailable(settings, error.str())
+                try:
+                    message = decode(record.value())
+                except POISON:
+                    continue
+                source = (record.topic(), record.partition(), message.src)
+                if isinstance(message, Heartbeat | Void) or message.ts_recv < start:
+                    continue
+                if message.ts_recv <= last.get(source, 0):
+                    continue
+                last[source] = message.ts_recv
+                home = partition_of(WHOLE_FEED, pins[record.topic()].partitions)
+                if isinstance(message, Status) and message.symbol == WHOLE_FEED and record.partition() != home:
+                    continue
+                yield message
+
+
+def _begin(settings: Settings, consumer: Consumer, pins: list[TopicPin], start: int) -> None:
+    """Assign all partitions at the first record at or past `start`; where there is none, at the end."""
+    asked = [TopicPartition(pin.name, p, start // 1_000_000) for pin in pins for p in range(pin.partitions)]
+    positions = []
+    for found in consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS):
+        offset = found.offset
+        if found.error is not None:
+            raise client.unavailable(settings, f"{found.topic}: {found.error.str()}")
+        if offset < 0:
+            _, offset = consumer.get_watermark_offsets(
+                TopicPartition(found.topic, found.partition), client.CONTACT_SECONDS
+            )
+        positions.append(TopicPartition(found.topic, found.partition, offset))
+    consumer.assign(positions)
