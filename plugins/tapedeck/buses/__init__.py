@@ -1,0 +1,59 @@
+"""Buses: what a vendor's raw messages arrive on. They have no history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from tapedeck.buses.bus import Bus, Change, Venue
+from tapedeck.errors import BadInput
+
+__all__ = ["Bus", "Change", "Venue", "open", "zeromq_endpoint"]
+
+_FORMS = "write it as zmq:tcp://host:port, websocket (the venue itself) or websocket:wss://host"
+
+
+def open(address: str, vendor: Venue, symbols: Sequence[str]) -> Bus:
+    """Subscribe to the bus at that address (`bus` in a vendor's settings).
+
+    `zmq:tcp://host:port` hears all that is published there. `websocket` asks the venue itself for these
+    symbols; `websocket:wss://host` asks another host, and one with a path is used as it stands.
+    It need not be up yet. Raises BadInput for any other form, or for no symbols where they are needed.
+    """
+    scheme, _, rest = address.partition(":")
+    if scheme == "zmq":
+        from tapedeck.buses.zeromq import ZeromqBus
+
+        return ZeromqBus(zeromq_endpoint(address))
+    if scheme == "websocket":
+        url = _websocket_url(address, rest, vendor, symbols)
+        from tapedeck.buses.websocket import WebsocketBus
+
+        return WebsocketBus(url)
+    raise BadInput(f"the bus of {vendor.name} has no known address, {address!r}: {_FORMS}")
+
+
+def zeromq_endpoint(address: str) -> str:
+    """`tcp://host:port` of a `zmq:` address. Raises BadInput for any other."""
+    scheme, _, endpoint = address.partition(":")
+    try:
+        parts = urlsplit(endpoint)
+        whole = scheme == "zmq" and parts.scheme == "tcp" and parts.hostname and parts.port is not None
+    except ValueError:
+        whole = False
+    if not whole or parts.path or parts.query or parts.username is not None:
+        raise BadInput(f"{address!r} is no address of a ZeroMQ bus: write it as zmq:tcp://host:port")
+    return endpoint
+
+
+def _websocket_url(address: str, url: str, vendor: Venue, symbols: Sequence[str]) -> str:
+    if not url and ":" not in address:
+        return vendor.websocket_url(symbols)
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("ws", "wss") and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        whole = None
+    if not whole:
+        raise BadInput(f"{address!r} is no address of a websocket: {_FORMS}")
+    return url if parts.path.strip("/") else vendor.websocket_url(symbols, f"{parts.scheme}://{parts.netloc}")

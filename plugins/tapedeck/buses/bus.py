@@ -1,0 +1,52 @@
+"""What a bus is to a taper: payloads, and when it was connected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Change(Struct, frozen=True):
+    """The bus was reached (`connected`) or lost; `why` says which end, or what went wrong."""
+
+    connected: bool
+    why: str
+
+
+class Venue(Protocol):
+    """What a bus must know of a vendor: where the venue itself can be heard."""
+
+    @property
+    def name(self) -> str:
+        """The vendor's name."""
+
+    def websocket_url(self, symbols: Sequence[str], host: str = "") -> str:
+        """Where to connect for these symbols' messages. Raises BadInput for no symbols."""
+
+
+class Bus(Protocol):
+    """One subscription to a vendor's messages. Used by one thread, in this order, for ever:
+
+    `for payload in bus.drain()`, then `bus.changes()`, then `bus.wait(milliseconds)`.
+
+    It reconnects by itself. What the bus sends while it is not connected is lost: buses have no history.
+    """
+
+    address: str
+
+    def drain(self) -> Iterator[bytes]:
+        """Payloads, byte for byte, until none is waiting. Never blocks, and may be left at any time.
+
+        It also ends at a change that came between payloads; ask `changes` and drain again.
+        """
+
+    def changes(self) -> list[Change]:
+        """What happened to the connection since it was last asked, in order. Never blocks."""
+
+    def wait(self, milliseconds: int) -> bool:
+        """Block until a payload or a change is there (True), or for so long (False)."""
+
+    def close(self) -> None:
+        """Let go of the bus. May be called twice."""

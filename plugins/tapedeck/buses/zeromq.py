@@ -1,0 +1,76 @@
+"""A ZeroMQ PUB/SUB bus: one frame, one payload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from tapedeck.buses.bus import Change
+from tapedeck.errors import BadInput
+
+_WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+
+
+class ZeromqBus:
+    """Hears all that is published at one endpoint, and connects again for as long as it lives.
+
+    No high-water mark: the taper empties it at once, and a payload dropped here would be silent.
+    A publisher that vanishes without a word is noticed by ZeroMQ's own heartbeats, within 15 s.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        """Subscribe at `tcp://host:port`. Raises BadInput where that is no endpoint."""
+        self.address = f"zmq:{endpoint}"
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        for option, value in (
+            (zmq.RCVHWM, 0),
+            (zmq.LINGER, 0),
+            (zmq.RECONNECT_IVL, 50),
+            (zmq.RECONNECT_IVL_MAX, 1_000),
+            (zmq.HEARTBEAT_IVL, 5_000),
+            (zmq.HEARTBEAT_TIMEOUT, 15_000),
+        ):
+            self._socket.setsockopt(option, value)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._monitor = self._socket.get_monitor_socket(_WATCHED)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as e:
+            self.close()
+            raise BadInput(f"{self.address} can't be connected to ({e}): correct the bus's address") from e
+
+    def drain(self) -> Iterator[bytes]:
+        """See `Bus.drain`."""
+        receive, at_once = self._socket.recv, zmq.NOBLOCK
+        try:
+            while True:
+                yield receive(at_once)
+        except zmq.Again:
+            return
+
+    def changes(self) -> list[Change]:
+        """See `Bus.changes`."""
+        found: list[Change] = []
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+            connected = event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            found.append(Change(connected, event["endpoint"].decode("utf-8", "replace")))
+        return found
+
+    def wait(self, milliseconds: int) -> bool:
+        """See `Bus.wait`."""
+        return bool(self._poller.poll(milliseconds))
+
+    def close(self) -> None:
+        """See `Bus.close`."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+            self._monitor.close(0)
+            self._socket.close(0)
+            self._context.term()
