@@ -1,0 +1,89 @@
+"""MongoDB clients, one a process, and one sentence where it does not answer."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+
+from tapedeck import endpoints
+from tapedeck.errors import BadInput, Unavailable
+from tapedeck.settings import Settings
+
+Document = dict[str, Any]
+DURABLE = WriteConcern(w="majority", j=True)
+CONTACT_MS = 5000
+
+_clients: dict[tuple[int, str], MongoClient[Document]] = {}
+
+
+def client(settings: Settings) -> MongoClient[Document]:
+    """This process's client, whose writes are acknowledged by a majority's journals.
+
+    Raises Unavailable where MongoDB does not answer, BadInput for a URI that is none.
+    """
+    uri = endpoints.mongo_uri(settings)
+    key = (os.getpid(), uri)
+    if key not in _clients:
+        try:
+            made: MongoClient[Document] = MongoClient(
+                uri,
+                tz_aware=True,
+                w="majority",
+                journal=True,
+                serverSelectionTimeoutMS=CONTACT_MS,
+                connectTimeoutMS=CONTACT_MS,
+                appname="tapedeck",
+            )
+        except (InvalidURI, ConfigurationError, ValueError) as e:
+            raise BadInput(f"mongo.uri is no address of a MongoDB ({e}): correct it") from e
+        with answering(settings):
+            try:
+                made.admin.command("ping")
+            except BaseException:
+                made.close()
+                raise
+        _clients[key] = made
+    return _clients[key]
+
+
+def database(settings: Settings) -> Database[Document]:
+    """Our own database: positions, undecodable records, leases, libraries' windows."""
+    return client(settings)[settings.mongo.database]
+
+
+def collection(settings: Settings, name: str) -> Collection[Document]:
+    """A collection of our own, written durably."""
+    return database(settings).get_collection(name, write_concern=DURABLE)
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Turns what MongoDB fails with inside the block into Unavailable."""
+    try:
+        yield
+    except PyMongoError as e:
+        raise Unavailable(
+            f"MongoDB at {_without_secrets(endpoints.mongo_uri(settings))} failed "
+            f"({str(e).splitlines()[0][:200]}): start it (`tapedeck up`) or correct mongo.uri "
+            "(TAPEDECK_MONGO__URI), then run this again"
+        ) from e
+
+
+def _without_secrets(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+@atexit.register
+def _close() -> None:
+    for (pid, _), made in _clients.items():
+        if pid == os.getpid():
+            made.close()

@@ -1,0 +1,325 @@
+"""Windows as documents, replaced whole or not at all by compare-and-replace (DESIGN §2.4).
+
+The server compares, in one update whose filter is `_id` alone, so zombies, retries and two runs at
+once end with the build that has read furthest. A build replaces what stands only if
+
+- for each topic it has read through at least as far as what stands (an absent topic counts as 0),
+- its code version is not older,
+- its content differs, or its code version is newer, and
+- where it adds to a stored document (`Built.base`), that very document still stands.
+
+`ranges` are the claims, `content` a hash of the rows and tallies, `build` names the build, and
+`generation` rises with each replacement. A window over `LIMIT` bytes is halved by time; its first part
+has the window's own `_id` and names the others in `parts`, and all change in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from pymongo import ReadPreference, UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from tapedeck import digest
+from tapedeck.columns import Columns
+from tapedeck.errors import Mismatch, Unavailable
+from tapedeck.log.plan import Claim
+from tapedeck.slices import Slice
+from tapedeck.store.database import DURABLE, Document
+from tapedeck.store.encoder import decode, encode
+from tapedeck.store.window import CODE_VERSION, Built, Tally, between, tally_of
+
+LIMIT = 8 * 2**20
+"""Bytes over which a window is halved. MongoDB refuses 16 MB, and the whole bulk with it."""
+BATCH = 100
+MS = 1_000_000
+TALLIES = ("kept", "duplicate", "voided")
+HEAD = {
+    name: 1
+    for name in ("sy", "p", "start", "end", "ranges", *TALLIES, "partial", "code", "content", "build",
+                 "generation", "parts", "head")
+}  # fmt: skip
+"""What a document says of itself, without its rows."""
+
+
+class Outcome(Enum):
+    """What became of a build."""
+
+    WRITTEN = "written"
+    EQUAL = "equal"
+    """What stands says the same."""
+    REFUSED = "refused"
+    """What stands has read something that this build has not: rebuild from the greater of both."""
+    OUTDATED = "outdated"
+    """What stands was built by newer code: leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as it stands: a window, or one part of a halved one. `span` is its own, ns UTC."""
+
+    id: str
+    symbol: str
+    span: Slice
+    claims: tuple[Claim, ...]
+    tallies: tuple[Tally, Tally, Tally]
+    partial: bool
+    build: str
+    code: int
+    content: str
+    document: Mapping[str, Any]
+
+    def through(self, topic_id: str) -> int:
+        """The offset that was read through in a topic; 0 where it was not read."""
+        return max((c.next for c in self.claims if c.topic_id == topic_id), default=0)
+
+    def rows(self, kind: str) -> Columns:
+        """The kept messages; the document must have been read whole."""
+        return decode(kind, self.document)
+
+
+def document_id(start: int, symbol: str) -> str:
+    """`<start_ms>|<symbol>` of a window that starts at `start` ns."""
+    return f"{start // MS}|{symbol}"
+
+
+def replace(
+    collection: Collection[Document], builds: Sequence[Built], by: str, limit: int = LIMIT
+) -> list[Outcome]:
+    """Store each build, or find that what stands is to stay. `by` says who writes.
+
+    Returns when MongoDB's majority has everything in its journals. Raises Unavailable where it is not
+    asked for that, and pymongo's errors where it fails (then it is safe to do this again).
+    """
+    if collection.write_concern != DURABLE:
+        raise Unavailable(
+            f"{collection.full_name} would be written with {collection.write_concern}, not w=majority and "
+            "j=true: open it through tapedeck.store.library"
+        )
+    outcomes: list[Outcome] = []
+    for at in range(0, len(builds), BATCH):
+        outcomes += _replace_batch(collection, builds[at : at + BATCH], by, limit)
+    return outcomes
+
+
+def heads(
+    collection: Collection[Document], partition: int, of: Slice, symbols: Iterable[str] | None = None
+) -> list[Stored]:
+    """What the windows of one partition that start in the slice say of themselves, without rows.
+
+    Of a halved window, each part: its first part has the window's `_id`.
+    """
+    query: dict[str, Any] = {"s": _within(of), "p": partition}
+    if symbols is not None:
+        query["sy"] = {"$in": list(symbols)}
+    return [stored(document) for document in collection.find(query, HEAD)]
+
+
+def load(collection: Collection[Document], symbols: Sequence[str], of: Slice) -> list[Stored]:
+    """The documents, rows and all, of symbols whose windows (or parts) start in the slice, in order."""
+    query = {"sy": symbols[0] if len(symbols) == 1 else {"$in": list(symbols)}, "s": _within(of)}
+    found = collection.find(query).sort([("sy", 1), ("s", 1)])
+    return [stored(document) for document in found]
+
+
+def stored(document: Mapping[str, Any]) -> Stored:
+    """A document of ours. Raises Mismatch for one that is not."""
+    try:
+        claims = tuple(
+            Claim(topic_id=r["id"], partition=document["p"], start=r["start"], next=r["next"])
+            for r in document["ranges"]
+        )
+        tallies = tuple(Tally(document[t]["n"], digest.from_hex(document[t]["digest"])) for t in TALLIES)
+        return Stored(
+            id=document["_id"], symbol=document["sy"],
+            span=Slice(document["start"] * MS, document["end"] * MS), claims=claims,
+            tallies=(tallies[0], tallies[1], tallies[2]), partial=document["partial"],
+            build=document["build"], code=document["code"], content=document["content"], document=document,
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as e:
+        raise Mismatch(
+            f"the document {document.get('_id')!r} was not written by tapedeck ({e!r} is wrong in it): find "
+            "who else writes to its library, and move it away"
+        ) from e
+
+
+def _within(of: Slice) -> dict[str, datetime]:
+    return {"$gte": _date(of.start // MS), "$lt": _date(-(-of.end // MS))}
+
+
+def _date(ms: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+
+
+# one window to one or more documents
+
+
+def documents(built: Built, by: str, limit: int = LIMIT) -> list[Document]:
+    """The window's document, or its parts, the first of which is its head."""
+    parts = list(_halve(built, built.span, built.tallies, limit))
+    head, *rest = parts
+    shared = {
+        "p": built.partition,
+        "ranges": [{"id": c.topic_id, "start": c.start, "next": c.next} for c in built.claims],
+        "partial": built.partial,
+        "code": CODE_VERSION,
+        "content": built.content,
+        "build": built.build,
+        "by": by,
+    }
+    head |= {**shared, "parts": [part["_id"] for part in rest]}
+    for part in rest:
+        part |= {**shared, "head": head["_id"]}
+    return parts
+
+
+def _halve(built: Built, span: Slice, tallies: tuple[Tally, Tally, Tally], limit: int) -> Iterator[Document]:
+    rows = between(built.kept, span)
+    document = _document(built.symbol, span, rows, tallies)
+    middle = (span.start + span.end) // 2 // MS * MS
+    if _size(document) <= limit or middle <= span.start:
+        yield document
+        return
+    first, second = Slice(span.start, middle), Slice(middle, span.end)
+    late = [tally_of(between(c, second)) for c in (built.kept, built.duplicates, built.voided)]
+    early = [Tally(t.messages - s.messages, digest.subtract(t.digest, s.digest))
+             for t, s in zip(tallies, late, strict=True)]  # fmt: skip
+    yield from _halve(built, first, (early[0], early[1], early[2]), limit)
+    if any(t.messages for t in late):
+        yield from _halve(built, second, (late[0], late[1], late[2]), limit)
+
+
+def _document(symbol: str, span: Slice, rows: Columns, tallies: Sequence[Tally]) -> Document:
+    stamps = rows["ts_recv"]
+    first, last = (int(stamps[0]), int(stamps[-1])) if len(rows) else (span.start, span.start)
+    return {
+        "_id": document_id(span.start, symbol),
+        "sy": symbol,
+        "v": 3,
+        "s": _date(first // MS),
+        "e": _date(last // MS),
+        **encode(rows),
+        "start": span.start // MS,
+        "end": span.end // MS,
+        **{
+            name: {"n": t.messages, "digest": digest.to_hex(t.digest)}
+            for name, t in zip(TALLIES, tallies, strict=True)
+        },
+    }
+
+
+def _size(document: Document) -> int:
+    """Bytes in MongoDB, from above: the blocks and a bound for all the rest."""
+    blocks = sum(len(cell["d"]) + len(cell["m"]) + 100 for cell in document["cs"].values())
+    texts = sum(4 * len(text) + 16 for text in document.get("texts", ()))
+    return blocks + texts + len(document["i"]) + len(document["own"]) + 4096
+
+
+# compare and replace
+
+
+def _replace_batch(
+    collection: Collection[Document], builds: Sequence[Built], by: str, limit: int
+) -> list[Outcome]:
+    made = [documents(built, by, limit) for built in builds]
+    single = [(b, parts[0]) for b, parts in zip(builds, made, strict=True) if len(parts) == 1]
+    if single:
+        result = collection.bulk_write([_update(*one) for one in single], ordered=False)
+        if not result.acknowledged:
+            raise Unavailable(f"MongoDB did not acknowledge writes to {collection.full_name}")
+    primary = collection.with_options(read_preference=ReadPreference.PRIMARY)
+    ids = [parts[0]["_id"] for parts in made]
+    standing = {d["_id"]: d for d in primary.find({"_id": {"$in": ids}}, HEAD)}
+    outcomes = []
+    for built, parts in zip(builds, made, strict=True):
+        stands = standing.get(parts[0]["_id"])
+        if len(parts) > 1 or (stands is not None and stands.get("parts")):
+            outcomes.append(_replace_parts(collection, built, parts))
+        else:
+            outcomes.append(verdict(stands, built))
+    return outcomes
+
+
+def verdict(stands: Mapping[str, Any] | None, built: Built) -> Outcome:
+    """What must become of a build where this stands; the Python twin of the server's `_update`.
+
+    Of a build that stands itself: it was written.
+    """
+    if stands is None:
+        return Outcome.WRITTEN if built.base in (None, "") else Outcome.REFUSED
+    if stands.get("build") == built.build:
+        return Outcome.WRITTEN
+    if stands.get("code", 0) > CODE_VERSION:
+        return Outcome.OUTDATED
+    if stands.get("content") == built.content and stands.get("code") == CODE_VERSION:
+        return Outcome.EQUAL
+    through = {c.topic_id: c.next for c in built.claims}
+    if any(r["next"] > through.get(r["id"], 0) for r in stands.get("ranges", ())):
+        return Outcome.REFUSED
+    if built.base is not None and stands.get("build", "") != built.base:
+        return Outcome.REFUSED
+    return Outcome.WRITTEN
+
+
+def _update(built: Built, document: Document) -> UpdateOne:
+    """`$literal` keeps names, types and order; the filter must be `_id` alone (facts: it races else)."""
+    through = [
+        {"case": {"$eq": ["$$this.id", c.topic_id]}, "then": {"$gt": ["$$this.next", c.next]}}
+        for c in built.claims
+    ]
+    further: Any = {"$gt": ["$$this.next", 0]}
+    if through:
+        further = {"$switch": {"branches": through, "default": further}}
+    stays = [
+        {"$gt": [{"$ifNull": ["$code", 0]}, CODE_VERSION]},
+        {"$and": [{"$eq": ["$content", document["content"]]}, {"$eq": ["$code", CODE_VERSION]}]},
+        {"$anyElementTrue": {"$map": {"input": {"$ifNull": ["$ranges", []]}, "in": further}}},
+        {"$gt": [{"$size": {"$ifNull": ["$parts", []]}}, 0]},
+    ]
+    if built.base is not None:
+        stays.append({"$ne": [{"$ifNull": ["$build", ""]}, built.base]})
+    fresh = {
+        "$mergeObjects": [
+            {"$literal": document},
+            {"generation": {"$add": [{"$ifNull": ["$generation", 0]}, 1]}, "at": "$$NOW"},
+        ]
+    }
+    change = [{"$replaceWith": {"$cond": [{"$or": stays}, "$$ROOT", fresh]}}]
+    return UpdateOne({"_id": document["_id"]}, change, upsert=not built.base)
+
+
+def _replace_parts(collection: Collection[Document], built: Built, parts: Sequence[Document]) -> Outcome:
+    """Replace a window of more than one document, or by more than one, in one transaction."""
+    head = parts[0]
+
+    def change(session: Any) -> Outcome:
+        stands = collection.find_one({"_id": head["_id"]}, HEAD, session=session)
+        outcome = verdict(stands, built)
+        if outcome is not Outcome.WRITTEN or (stands and stands["build"] == built.build):
+            return outcome
+        generation = (stands or {}).get("generation", 0) + 1
+        now = datetime.now(UTC)
+        for part in parts:
+            fresh = {**part, "generation": generation, "at": now}
+            collection.replace_one({"_id": part["_id"]}, fresh, upsert=True, session=session)
+        stale = set((stands or {}).get("parts", ())) - {part["_id"] for part in parts}
+        if stale:
+            collection.delete_many({"_id": {"$in": sorted(stale)}}, session=session)
+        return outcome
+
+    with collection.database.client.start_session() as session:
+        try:
+            return session.with_transaction(
+                change, read_concern=ReadConcern("snapshot"), write_concern=DURABLE,
+                read_preference=ReadPreference.PRIMARY,
+            )  # fmt: skip
+        except PyMongoError as e:
+            if e.has_error_label("TransientTransactionError"):
+                return Outcome.REFUSED  # others changed it all the while: look again
+            raise

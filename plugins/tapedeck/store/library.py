@@ -1,0 +1,133 @@
+"""Arctic libraries `<vendor>.<kind>`: the one place that calls arctic (DESIGN §4).
+
+A library's window length is fixed when it is made. It is kept in our own database, since arctic's
+metadata has no room for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from pymongo.collection import Collection
+
+from tapedeck import endpoints
+from tapedeck.errors import BadInput, Mismatch
+from tapedeck.message import KINDS
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice
+from tapedeck.store import database
+from tapedeck.store.database import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One kind of one vendor. `window` is the length of its windows in ns."""
+
+    vendor: str
+    kind: str
+    window: int
+    collection: Collection[Document]
+
+    @property
+    def name(self) -> str:
+        """What arctic calls it."""
+        return f"{self.vendor}.{self.kind}"
+
+    def windows(self, of: Slice) -> list[Slice]:
+        """The windows that meet a slice, in order."""
+        first = of.start // self.window * self.window
+        return [Slice(start, start + self.window) for start in range(first, of.end, self.window)]
+
+    def around(self, ts_recv: int) -> Slice:
+        """The window that holds an instant."""
+        start = ts_recv // self.window * self.window
+        return Slice(start, start + self.window)
+
+
+def ensure(settings: Settings, vendor: str) -> dict[str, Library]:
+    """The vendor's libraries by kind, made where they are missing.
+
+    Safe to run at once with itself. Raises Mismatch where settings name another window length than
+    the one a library was made with.
+    """
+    table = settings.vendor(vendor)
+    with database.answering(settings):
+        known = database.collection(settings, "libraries")
+        libraries = {}
+        for kind in KINDS:
+            name = f"{vendor}.{kind}"
+            known.update_one(
+                {"_id": name},
+                {"$setOnInsert": {"vendor": vendor, "kind": kind, "window": table.window_seconds(kind)}},
+                upsert=True,
+            )
+            found = known.find_one({"_id": name}) or {}
+            _check_window(settings, vendor, kind, found["window"])
+            libraries[kind] = _library(settings, vendor, kind, found["window"])
+        missing = [library for library in libraries.values() if not _is_made(library)]
+        if missing:
+            _make(settings, missing)
+    return libraries
+
+
+def named(settings: Settings, name: str) -> Library:
+    """The library of that name, whether or not anything was ever written to it.
+
+    Raises BadInput, with the nearest name, where settings know no such vendor and kind, and Mismatch
+    where settings name another window length than the library has.
+    """
+    vendor, _, kind = name.partition(".")
+    if vendor not in settings.vendors or kind not in KINDS:
+        known = [f"{v}.{k}" for v in sorted(settings.vendors) for k in KINDS]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise BadInput(
+            f"there is no library {name!r}{hint}: a library is VENDOR.KIND, with one of the vendors "
+            f"{', '.join(sorted(settings.vendors))} and one of the kinds {', '.join(KINDS)}"
+        )
+    with database.answering(settings):
+        found = database.collection(settings, "libraries").find_one({"_id": name})
+    if found is None:
+        return _library(settings, vendor, kind, settings.vendor(vendor).window_seconds(kind))
+    _check_window(settings, vendor, kind, found["window"])
+    return _library(settings, vendor, kind, found["window"])
+
+
+def _check_window(settings: Settings, vendor: str, kind: str, seconds: int) -> None:
+    wanted = settings.vendor(vendor).window_seconds(kind)
+    if wanted != seconds:
+        raise Mismatch(
+            f"the library {vendor}.{kind} was made with windows of {seconds} s but settings say {wanted} s: "
+            f"set vendors.{vendor}.window.{kind} back to {seconds}; a library's windows are fixed"
+        )
+
+
+def _library(settings: Settings, vendor: str, kind: str, seconds: int) -> Library:
+    """The name rule is arctic's: one dot makes database `arctic_<vendor>`, collection `<kind>`."""
+    home = database.client(settings)[f"arctic_{vendor}"]
+    return Library(vendor, kind, seconds * NS, home.get_collection(kind, write_concern=database.DURABLE))
+
+
+def _is_made(library: Library) -> bool:
+    meta = library.collection.database[f"{library.kind}.ARCTIC"].find_one({"_id": "ARCTIC_META"})
+    return meta is not None and meta.get("TYPE") == "TickStoreV3"
+
+
+def _make(settings: Settings, libraries: list[Library]) -> None:
+    from arctic import TICK_STORE, Arctic  # heavy, and only needed when a library is made
+
+    arctic = Arctic(
+        endpoints.mongo_uri(settings),
+        tz_aware=True,
+        tzinfo=ZoneInfo("UTC"),
+        w="majority",
+        journal=True,
+        serverSelectionTimeoutMS=database.CONTACT_MS,
+    )
+    try:
+        for library in libraries:
+            arctic.initialize_library(library.name, TICK_STORE)
+    finally:
+        arctic._conn.close()
