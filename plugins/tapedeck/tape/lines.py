@@ -1,0 +1,185 @@
+"""Tape lines to records: what a line says, for which lane, in the tape's order.
+
+Lanes are the live topic's partitions in order, then the quarantine topic. Everything here is a pure function
+of the tape from a life's first line on, so that a publisher that begins again says the same again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from tapedeck.errors import Mismatch
+from tapedeck.log import quarantine
+from tapedeck.message import CONNECTED, DISCONNECTED, WHOLE_FEED, Heartbeat, Message, Status, encode
+from tapedeck.partitions import partition_of
+from tapedeck.tape.position import Lane
+from tapedeck.tape.segment import Place, own_of
+from tapedeck.vendors import Chatter, Refusal, Vendor
+
+MS = 1_000_000
+MOST_ROUTES = 1_000_000
+
+Send = Callable[[int, bytes, bytes, int], None]
+"""(lane, value, key, CreateTime in ms)"""
+
+
+class Lines:
+    """Reads a tape's lines and hands records to `send`.
+
+    A lane is passed over until the place that it has already been served up to (`served`).
+    """
+
+    def __init__(
+        self, vendor: Vendor, src: int, served: Sequence[Lane], limits: tuple[int, int], send: Send
+    ) -> None:
+        """`limits`: the most bytes of a value in the live and in the quarantine topic."""
+        self._vendor, self._src, self._send = vendor, src, send
+        self._normalise = vendor.normalise
+        self._served = list(served)
+        self._partitions = self.quarantine = len(served) - 1
+        self._home = partition_of(WHOLE_FEED, self._partitions)
+        self._limit, self._quarantine_limit = limits
+        self._routes: dict[str, tuple[int, bytes]] = {}
+        self._key = quarantine.key_of(src)
+        self._passed = [True] * len(served)
+        self.catching_up = True
+        """Whether some lane is still being passed over."""
+        self.life = 0
+        self.stamp = 0
+        """Receipt time of the last line."""
+        self.sent = [0] * len(served)
+        """Distinct messages yielded for each lane in this life; of the quarantine, entries."""
+        self.counts: Counter[str] = Counter()
+
+    def begin(self, life: int) -> None:
+        """The lines from here on are of this life."""
+        self.life = life
+        self.sent = [0] * len(self._served)
+
+    def serve_from(self, place: Place) -> None:
+        """Take up the lanes that were served up to this place."""
+        for lane, served in enumerate(self._served):
+            if self._passed[lane] and place >= served.place:
+                self._passed[lane] = False
+                same = served.place.segment.life == self.life
+                self.sent[lane] = served.sent if same else 0
+        self.catching_up = any(self._passed)
+
+    def message(self, recv_ns: int, payload: bytes) -> None:
+        """One line of the bus. `payload` as it stands on the tape."""
+        self.stamp = recv_ns
+        if payload[:4] == b"b64:":
+            try:
+                payload = b64decode(payload[4:], validate=True)
+            except Base64Error:
+                self._refuse(payload, recv_ns, 0, "the tape's base64 is damaged")
+                return
+        k = 0
+        for said in self._read(payload, recv_ns):
+            kind = type(said)
+            if kind is Refusal:
+                self._refuse(payload, recv_ns, k, said.reason)
+            elif kind is Chatter:
+                self.counts[f"chatter {said.name}"] += 1
+                continue
+            else:
+                self._publish(said, payload, recv_ns, k)
+            k += 1
+
+    def own(self, line: bytes) -> bool:
+        """One line of the taper's own; gives whether it closes the life.
+
+        Raises Mismatch where the tape is another collector's.
+        """
+        try:
+            word, table = own_of(line)
+            recv_ns = int(table["recv_ns"])
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+            self.damaged(line)
+            return False
+        self.stamp = recv_ns
+        if word == "heartbeat":
+            closing = bool(table.get("closing"))
+            self._beat(recv_ns, closing)
+            return closing
+        if word in ("connect", "disconnect"):
+            code = CONNECTED if word == "connect" else DISCONNECTED
+            why = str(table.get("why", ""))[:500]
+            self._everywhere(Status(WHOLE_FEED, 0, recv_ns, 0, 0, self._src, code, why), recv_ns)
+        elif word == "tape":
+            self._check_owner(table)
+        else:
+            self.counts[f"unknown !{word[:40]}"] += 1
+        return False
+
+    def damaged(self, line: bytes) -> None:
+        """A line that is none: kept in quarantine beside the line before it."""
+        self._refuse(line, self.stamp or self.life, -1 if self.stamp else 0, "the tape's line is damaged")
+
+    def _read(self, payload: bytes, recv_ns: int) -> Sequence[Any]:
+        try:
+            return self._normalise(payload, recv_ns, self._src)
+        except Exception as e:  # a vendor's fault must not stop the feed, nor be silent
+            return [Refusal(f"the normaliser failed: {type(e).__name__}")]
+
+    def _publish(self, message: Message, payload: bytes, recv_ns: int, k: int) -> None:
+        symbol = message.symbol
+        route = self._routes.get(symbol) or self._new_route(symbol)
+        if symbol == WHOLE_FEED:
+            self._everywhere(message, recv_ns + k)
+            return
+        value = encode(message)
+        if len(value) > self._limit:
+            self._refuse(payload, recv_ns, k, "the message is longer than the topic's max.message.bytes")
+            return
+        lane, key = route
+        if not self._passed[lane]:
+            self._send(lane, value, key, (recv_ns + k) // MS)
+            self.sent[lane] += 1
+            self.counts["messages"] += 1
+
+    def _everywhere(self, message: Message, ts_recv: int) -> None:
+        """A "*" record: every partition has a copy; the one in murmur2("*") is the message."""
+        value = encode(message)
+        for lane in range(self._partitions):
+            if not self._passed[lane]:
+                self._send(lane, value, b"*", ts_recv // MS)
+        if not self._passed[self._home]:
+            self.sent[self._home] += 1
+            self.counts["messages"] += 1
+
+    def _beat(self, recv_ns: int, closing: bool) -> None:
+        for lane in range(self._partitions):
+            if not self._passed[lane]:
+                beat = Heartbeat(
+                    WHOLE_FEED, 0, recv_ns, 0, 0, self._src, self.life, self.sent[lane], int(closing)
+                )
+                self._send(lane, encode(beat), b"*", recv_ns // MS)
+
+    def _refuse(self, payload: bytes, recv_ns: int, k: int, reason: str) -> None:
+        if not self._passed[self.quarantine]:
+            entry = quarantine.Entry(payload, self._src, recv_ns, k, reason)
+            value = quarantine.encode(entry, self._quarantine_limit)
+            self._send(self.quarantine, value, self._key, entry.timestamp_ms)
+            self.sent[self.quarantine] += 1
+            self.counts["refused"] += 1
+
+    def _new_route(self, symbol: str) -> tuple[int, bytes]:
+        if len(self._routes) >= MOST_ROUTES:
+            self._routes.clear()
+        route = self._routes[symbol] = partition_of(symbol, self._partitions), symbol.encode()
+        return route
+
+    def _check_owner(self, table: dict[str, Any]) -> None:
+        owner = table.get("vendor"), table.get("src")
+        if owner != (self._vendor.name, self._src):
+            raise Mismatch(
+                f"this tape was recorded by collector {owner[1]} of {owner[0]}, not by {self._src} of "
+                f"{self._vendor.name}: move its folder back to where that collector keeps its tape"
+            )

@@ -1,0 +1,292 @@
+"""The publisher: raw tape to Kafka, resuming where Kafka has acknowledged (DESIGN §6)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.error import KafkaError
+from msgspec import structs
+
+from tapedeck import vendors
+from tapedeck.clock import Clock
+from tapedeck.errors import Mismatch, Unavailable
+from tapedeck.log import client, meta, quarantine, topics
+from tapedeck.log.meta import Life
+from tapedeck.log.produce import Outbox, Target, value_limits
+from tapedeck.settings import Settings
+from tapedeck.slices import format_time
+from tapedeck.tape import lock, position
+from tapedeck.tape.ending import Ending
+from tapedeck.tape.follow import Chunk, Follower
+from tapedeck.tape.lines import Lines
+from tapedeck.tape.position import Lane, Ledger, Position
+from tapedeck.tape.segment import Place, segments, stamp_of
+
+AHEAD = 50 * 60 * 10**9
+"""Lines stamped further ahead of the wall clock are held: Kafka refuses an hour, and the batch with it."""
+SAVE_SECONDS = 1.0
+IDENTITY_SECONDS = 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.004
+RETRY_SECONDS = (0.5, 10.0)
+LOCK_SECONDS = 10.0
+ALARM_SECONDS = 60.0
+
+Say = Callable[[str], None]
+
+
+class _GaveUp(Exception):
+    """It was time to end and Kafka still did not take the rest."""
+
+
+def publish(
+    settings: Settings, vendor: str, src: int, ending: Ending, warn: Say, clock: Clock | None = None
+) -> None:
+    """Publish the collector's tape, from where Kafka has acknowledged it, until `ending` and the tape's end.
+
+    While Kafka is away it waits: the tape grows, memory does not. Raises Mismatch for topics or a tape
+    that are not the expected ones, BadInput where another publisher works on this tape.
+    """
+    folder = settings.tape_dir(vendor, src)
+    with lock.held(folder, "publisher", LOCK_SECONDS):
+        pause = RETRY_SECONDS[0]
+        while True:
+            began = time.monotonic()
+            try:
+                session = _Session(settings, vendor, src, ending, warn, clock or Clock())
+                try:
+                    session.run()
+                finally:
+                    session.close()
+                return
+            except Unavailable as e:
+                warn(str(e))
+            except _GaveUp:
+                pass
+            if ending.asked():
+                _tell_rest(settings, vendor, src, warn)
+                return
+            pause = RETRY_SECONDS[0] if time.monotonic() - began > RETRY_SECONDS[1] else pause
+            ending.sleep(pause)
+            pause = min(pause * 2, RETRY_SECONDS[1])
+
+
+def _tell_rest(settings: Settings, vendor: str, src: int, warn: Say) -> None:
+    stamp = position.last_stamp(settings.tape_dir(vendor, src))
+    since = f"what was received after {format_time(stamp)}" if stamp else "all that was received"
+    warn(
+        f"Kafka has not acknowledged everything: {since} remains on the tape "
+        f"{settings.tape_dir(vendor, src)}, and the next collector publishes it first"
+    )
+
+
+class _Session:
+    """One producer's time: from the position on file until it ends or something fails."""
+
+    def __init__(
+        self, settings: Settings, vendor: str, src: int, ending: Ending, warn: Say, clock: Clock
+    ) -> None:
+        self._settings, self._vendor, self._src = settings, vendor, src
+        self._folder = settings.tape_dir(vendor, src)
+        self._ending, self._warn, self._clock = ending, warn, clock
+        known = topics.ensure(settings, vendor)
+        self._pin = known.live[-1]
+        served, stamp = self._served()
+        self._lives = {
+            life.since: life
+            for life in meta.read(settings).lives
+            if (life.vendor, life.src, life.topic_id) == (vendor, src, self._pin.id)
+        }
+        limits = value_limits(settings, [self._pin.name, known.quarantine.name])
+        targets = [Target(self._pin.name, p) for p in range(self._pin.partitions)]
+        targets.append(Target(known.quarantine.name, quarantine.lane_of(known.quarantine, src)))
+        self._admin = client.admin(settings)
+        self._outbox = Outbox(settings, targets)
+        self._ledger = Ledger(served, stamp)
+        self._lines = Lines(
+            vendors.get(vendor), src, served,
+            (limits[self._pin.name], limits[known.quarantine.name]), self._send,
+        )  # fmt: skip
+        self._follower = Follower(self._folder, min(lane.place for lane in served))
+        self._limit = 0
+        self._identity: Future[Any] | None = None
+        now = time.monotonic()
+        self._next_save = now + SAVE_SECONDS
+        self._next_identity = now + IDENTITY_SECONDS
+        self._next_alarm = now
+        self._saved: Position | None = None
+
+    def run(self) -> None:
+        """Publish until it is time to end and the tape has no more, and all is acknowledged."""
+        pause = SHORTEST_PAUSE
+        while True:
+            chunk = self._follower.read()
+            if chunk is not None:
+                pause = SHORTEST_PAUSE
+                self._publish(chunk)
+                self._outbox.poll(0)
+            elif not self._ending.asked():
+                self._outbox.poll(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self._follower.look_again()
+                chunk = self._follower.read()
+                if chunk is None:
+                    break
+                self._publish(chunk)
+            self._housekeeping()
+            if self._ending.overdue():
+                raise _GaveUp
+        self._outbox.drain(self._wait)
+
+    def close(self) -> None:
+        """Keep what Kafka has acknowledged and let go of it."""
+        try:
+            self._save()
+        finally:
+            self._outbox.close()
+            self._follower.close()
+
+    def _served(self) -> tuple[list[Lane], int]:
+        found = position.load(self._folder)
+        first = next(iter(segments(self._folder)), None)
+        if found is None:
+            name = first.name if first else ""
+            return [Lane(name, 0, 0)] * (self._pin.partitions + 1), 0
+        if found.topic_id != self._pin.id:
+            raise Mismatch(
+                f"{self._folder / position.FILE} speaks of a topic with id {found.topic_id}, but "
+                f"{self._pin.name} has id {self._pin.id}: remove that file to publish the whole tape into it"
+            )
+        if len(found.lanes) != self._pin.partitions + 1:
+            raise Mismatch(
+                f"{self._folder / position.FILE} speaks of {len(found.lanes) - 1} partitions, but "
+                f"{self._pin.name} has {self._pin.partitions}: remove that file to publish all of it again"
+            )
+        return found.lanes, found.stamp
+
+    def _publish(self, chunk: Chunk) -> None:
+        """Every line of a chunk, in order."""
+        lines, (segment, offset) = self._lines, chunk.start
+        if segment.life != lines.life:
+            self._register(segment.life)
+            lines.begin(segment.life)
+        self._limit = self._clock.wall() + AHEAD
+        for line in chunk.data.split(b"\n")[:-1]:
+            if lines.catching_up:
+                lines.serve_from(Place(segment, offset))
+            head, _, payload = line.partition(b" ")
+            if head.isdigit() and len(head) < 20:
+                recv_ns = int(head)
+                if recv_ns > self._limit:
+                    self._hold(recv_ns, Place(segment, offset))
+                lines.message(recv_ns, payload)
+            elif head[:1] == b"!":
+                if (stamp_of(line) or 0) > self._limit:
+                    self._hold(stamp_of(line) or 0, Place(segment, offset))
+                if lines.own(line):
+                    self._close_life(lines.stamp)
+            else:
+                lines.damaged(line)
+            offset += len(line) + 1
+        self._mark(Place(segment, offset))
+
+    def _mark(self, place: Place) -> None:
+        self._ledger.mark(self._outbox.produced, place, self._lines.sent, self._lines.stamp)
+
+    def _send(self, lane: int, value: bytes, key: bytes, timestamp_ms: int) -> None:
+        self._outbox.send(lane, value, key, timestamp_ms, self._wait)
+
+    def _wait(self) -> None:
+        """Called while Kafka keeps the publisher waiting."""
+        self._housekeeping()
+        if self._ending.overdue():
+            raise _GaveUp
+
+    def _hold(self, recv_ns: int, place: Place) -> None:
+        """Wait until a line is no longer too far ahead of the wall clock."""
+        self._mark(place)
+        while recv_ns > (now := self._clock.wall()) + AHEAD:
+            self._alarm(
+                f"the tape's next line is stamped {format_time(recv_ns)}, over 50 minutes ahead of this "
+                f"machine's clock ({format_time(now)}), and Kafka would refuse it: publishing waits; correct "
+                "the clock"
+            )
+            self._outbox.poll(0.05)
+            self._housekeeping()
+            if self._ending.asked():
+                raise _GaveUp
+        self._limit = now + AHEAD
+
+    def _register(self, life: int) -> None:
+        """Enter a life in md.meta before the first record of it."""
+        if life not in self._lives:
+            self._lives[life] = Life(vendor=self._vendor, src=self._src, since=life, topic_id=self._pin.id)
+            meta.put(self._settings, self._lives[life])
+
+    def _close_life(self, stamp: int) -> None:
+        """Enter the end of a life in md.meta once its closing heartbeat is acknowledged everywhere.
+
+        The tape's position does not pass the closing heartbeat before that.
+        """
+        self._outbox.drain(self._wait)
+        closing = {}
+        with client.consumer(self._settings) as consumer:
+            for p in range(self._pin.partitions):
+                where = TopicPartition(self._pin.name, p)
+                closing[p] = consumer.get_watermark_offsets(where, client.CONTACT_SECONDS)[1]
+        life = self._lives[self._lines.life]
+        if life.closed is None:
+            self._lives[life.since] = structs.replace(life, closed=stamp, closing=closing)
+            meta.put(self._settings, self._lives[life.since])
+
+    def _housekeeping(self) -> None:
+        """Each second the position, each few seconds a look whether the topic is still the same."""
+        now = time.monotonic()
+        if now >= self._next_save:
+            self._next_save = now + SAVE_SECONDS
+            self._save()
+            if self._outbox.trouble and self._outbox.pending:
+                self._alarm(
+                    f"Kafka takes nothing ({self._outbox.trouble}): {self._vendor} waits on the tape "
+                    f"{self._folder} and is published when Kafka is back"
+                )
+            self._outbox.trouble = ""
+        if now >= self._next_identity:
+            self._next_identity = now + IDENTITY_SECONDS
+            self._check_identity()
+
+    def _check_identity(self) -> None:
+        """Clients do not notice a topic that is deleted and made again; only its id tells."""
+        if self._identity is not None and self._identity.done():
+            try:
+                found = str(self._identity.result().topic_id)
+            except KafkaException as e:
+                found = "none" if e.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else self._pin.id
+            self._identity = None
+            if found != self._pin.id:
+                raise Mismatch(
+                    f"the topic {self._pin.name} was deleted or made again (id {found}, pinned "
+                    f"{self._pin.id}), with what it held: set vendors.{self._vendor}.topic to a new name and "
+                    f"remove {self._folder / position.FILE}, and the whole tape is published there"
+                )
+        if self._identity is None:
+            asked = self._admin.describe_topics(TopicCollection([self._pin.name]), request_timeout=5)
+            self._identity = asked[self._pin.name]
+
+    def _save(self) -> None:
+        lanes = self._ledger.lanes(self._outbox.acknowledged)
+        counts = {**self._lines.counts, "times Kafka's queue was full": self._outbox.times_full}
+        new = Position(topic_id=self._pin.id, lanes=lanes, stamp=self._ledger.stamp, counts=counts)
+        if new != self._saved:
+            position.save(self._folder, new)
+            self._saved = new
+
+    def _alarm(self, sentence: str) -> None:
+        now = time.monotonic()
+        if now >= self._next_alarm:
+            self._next_alarm = now + ALARM_SECONDS
+            self._warn(sentence)

@@ -1,0 +1,116 @@
+"""The taper: bus to raw tape and nothing else (DESIGN §6), so that it keeps up with any burst."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import NamedTuple
+
+from tapedeck.buses import Bus, Change
+from tapedeck.buses.captured import line_of
+from tapedeck.clock import Clock, Stamps
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, parse_duration
+from tapedeck.tape import lock, position
+from tapedeck.tape.compress import Compressor
+from tapedeck.tape.recover import recover
+from tapedeck.tape.segment import own_line
+from tapedeck.tape.write import TapeWriter
+
+BEAT_SECONDS = 1.0
+BATCH = 4096
+"""Lines written at once under load; when idle each goes to the tape as it comes."""
+WAIT_MS = 100
+"""How long a wait may keep the taper from seeing that it is to stop."""
+PARTING_SECONDS = 5.0
+"""How long a bus that does not fall silent may keep a taper that is to stop."""
+LOCK_SECONDS = 10.0
+"""How long a taper waits for one before it that is just ending."""
+
+
+class Taped(NamedTuple):
+    """What one life wrote: its first stamp and how many messages."""
+
+    life: int
+    messages: int
+
+
+def tape(
+    settings: Settings,
+    vendor: str,
+    src: int,
+    bus: Bus,
+    stop: Callable[[], bool],
+    warn: Callable[[str], None],
+    clock: Clock | None = None,
+) -> Taped:
+    """Write what the bus sends to the collector's tape until `stop()`, then take what is still waiting,
+    say goodbye with a closing heartbeat and close the segment.
+
+    A message is on the tape (in the system's hands, so that a SIGKILL can't take it back) before the
+    bus is asked to wait. Raises BadInput where another taper has this tape, Unavailable where the tape
+    can't be written.
+    """
+    folder = settings.tape_dir(vendor, src)
+    with lock.held(folder, "taper", LOCK_SECONDS):
+        found = recover(folder)
+        if found.cut:
+            warn(f"{found.cut} bytes of torn lines, which nobody can have read, were cut off {folder}")
+        compressor = Compressor(folder, warn)
+        for segment in found.plain:
+            compressor.add(segment)
+        stamps = Stamps(max(found.above, position.last_stamp(folder)), clock)
+        writer = TapeWriter(
+            folder, vendor, src, stamps,
+            segment_bytes=settings.tape.segment_bytes,
+            segment_seconds=parse_duration(settings.tape.segment_age) / NS,
+            closed=compressor.add,
+        )  # fmt: skip
+        messages = _record(bus, writer, stamps, stop)
+        writer.write(own_line("heartbeat", stamps.take(), closing=True))
+        writer.close()
+        compressor.finish(PARTING_SECONDS)
+        return Taped(writer.life, messages)
+
+
+def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], bool]) -> int:
+    """The loop: changes of the connection, payloads, a heartbeat each second; gives how many messages."""
+    messages = 0
+    beat = time.monotonic()
+    parting = float("inf")
+    while True:
+        for change in bus.changes():
+            if (
+                not change.connected
+            ):  # what was received before the connection was lost is before it on the tape
+                messages += _take(bus, writer, stamps)
+            writer.write(_change_line(change, stamps))
+        taken = _take(bus, writer, stamps)
+        messages += taken
+        now = time.monotonic()
+        if now >= beat:
+            stamps.slew()
+            writer.rotate_if_old()
+            writer.write(own_line("heartbeat", stamps.take()))
+            beat = now + BEAT_SECONDS - (now - beat) % BEAT_SECONDS
+        if stop():
+            parting = min(parting, now + PARTING_SECONDS)
+            if not taken or now >= parting:
+                return messages
+        elif not taken:
+            bus.wait(max(1, min(WAIT_MS, int((beat - now) * 1000))))
+
+
+def _take(bus: Bus, writer: TapeWriter, stamps: Stamps) -> int:
+    """Write what is waiting, at most a batch; gives how many messages that was. The hot loop."""
+    stamp = stamps.take
+    lines = [line_of(stamp(len(payload)), payload) for payload in islice(bus.drain(), BATCH)]
+    if lines:
+        writer.write(b"".join(lines))
+    return len(lines)
+
+
+def _change_line(change: Change, stamps: Stamps) -> bytes:
+    word = "connect" if change.connected else "disconnect"
+    return own_line(word, stamps.take(), why=change.why)
