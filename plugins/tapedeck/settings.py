@@ -63,6 +63,8 @@ class Airflow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: str = "admin"
     password: str = ""
     """Empty: made up once and kept in the state directory."""
+    slots: Count = 2
+    """How many tasks work on the log at once: slots of the embedded Airflow's pool `tapedeck`."""
 
 
 class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +116,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     state_dir: str = ".tapedeck"
     cache_dir: str = ""
-    """Where fetched programs are kept, shared by all state directories; empty: the project's `.tapedeck/cache`."""
+    """Where fetched programs are kept, for all state directories; empty: the project's `.tapedeck/cache`."""
     kafka: Kafka = Kafka()
     mongo: Mongo = Mongo()
     airflow: Airflow = Airflow()
@@ -165,6 +167,11 @@ class Origin(Struct, frozen=True):
 def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
     """The settings in force. Raises BadInput with the file or variable at fault."""
     return load_with_origins(environ, cwd)[0]
+
+
+def file_in_force(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Path | None:
+    """The settings file that `load` reads, or None where there is none."""
+    return _find_file(os.environ if environ is None else environ, cwd or Path.cwd())
 
 
 def load_with_origins(

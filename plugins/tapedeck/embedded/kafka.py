@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -106,15 +107,24 @@ def prepare(settings: Settings, ports: Ports) -> Launch:
     )
 
 
-def is_ready(address: str) -> bool:
-    """Whether the broker at `host:port` answers."""
-    host, _, port = address.rpartition(":")
+def is_ready(bootstrap: str, client: Mapping[str, str] | None = None) -> bool:
+    """Whether a broker of `host:port[,host:port…]` answers; `client` are more librdkafka properties."""
+    if not any(map(_takes_connections, bootstrap.split(","))):
+        return False  # librdkafka would go on trying, aloud
+    config = {**(client or {}), "bootstrap.servers": bootstrap, "log_level": 0}
     try:
-        socket.create_connection((host, int(port)), 1).close()
-        client = AdminClient({"bootstrap.servers": address, "log_level": 0}, logger=None)
-        return bool(client.list_topics(timeout=1).brokers)
-    except (OSError, KafkaException):
+        return bool(AdminClient(config, error_cb=lambda _: None).list_topics(timeout=2).brokers)
+    except KafkaException:
         return False
+
+
+def _takes_connections(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 1).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _fetch(work: Path) -> None:

@@ -71,6 +71,19 @@ def is_ready(address: str) -> bool:
         client.close()
 
 
+def answers(uri: str) -> bool:
+    """Whether the MongoDB of that URI answers within two seconds."""
+    client: MongoClient[dict[str, Any]] | None = None
+    try:
+        client = MongoClient(uri, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000)
+        return bool(client.admin.command("ping")["ok"])
+    except PyMongoError:
+        return False
+    finally:
+        if client:
+            client.close()
+
+
 def _found_or_move(client: MongoClient[dict[str, Any]], host: str) -> None:
     """Found the replica set; where it exists under another port (a taken one moved on), move it here."""
     config = client.local["system.replset"].find_one()

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from tapedeck import endpoints
-from tapedeck.embedded import kafka, launch, live, lock, mongod, process, supervisor
+from tapedeck.embedded import airflow, kafka, launch, live, lock, mongod, postgres, process, supervisor
 from tapedeck.embedded.launch import Launch
 from tapedeck.embedded.ports import Ports
 from tapedeck.endpoints import Server
@@ -18,7 +18,7 @@ from tapedeck.errors import BadInput, Unavailable
 from tapedeck.settings import Settings
 
 PARTS = ("kafka", "mongo", "airflow")
-DEADLINE = 120.0
+DEADLINE = 180.0
 _STARTS = 3
 """How often a server is started whose port is lost to another process between choice and start."""
 Say = Callable[[str], None]
@@ -30,11 +30,15 @@ class Embedded(Struct, frozen=True):
     name: str
     title: str
     prepare: Callable[[Settings, Ports], Launch]
-    is_ready: Callable[[str], bool]
+    is_ready: Callable[[Server], bool]
+    shows_address: bool = True
 
 
-KAFKA = Embedded("kafka", "Kafka", kafka.prepare, kafka.is_ready)
-MONGOD = Embedded("mongod", "MongoDB", mongod.prepare, mongod.is_ready)
+KAFKA = Embedded("kafka", "Kafka", kafka.prepare, lambda server: kafka.is_ready(server.address))
+MONGOD = Embedded("mongod", "MongoDB", mongod.prepare, lambda server: mongod.is_ready(server.address))
+POSTGRES = Embedded(
+    "postgres", "PostgreSQL", postgres.prepare, lambda server: postgres.is_ready(server.address), False
+)
 
 
 def check_parts(parts: Sequence[str]) -> list[str]:
@@ -111,12 +115,38 @@ def _start_parts(settings: Settings, parts: Sequence[str], say: Say, end: float)
     for part, server, elsewhere in (
         ("kafka", KAFKA, settings.kafka.bootstrap),
         ("mongo", MONGOD, settings.mongo.uri),
+        ("airflow", POSTGRES, settings.airflow.url),
     ):
         if part in parts and elsewhere:
-            say(f"{server.title}: not started, settings name {hide_password(elsewhere)}")
+            title = "Airflow" if server is POSTGRES else server.title
+            say(f"{title}: not started, settings name {hide_password(elsewhere)}")
         elif part in parts:
             first.append(server)
     start_all(settings, first, ports, say, end)
+    if POSTGRES in first:
+        _start_airflow(settings, ports, say, end)
+
+
+def _start_airflow(settings: Settings, ports: Ports, say: Say, end: float) -> None:
+    """Airflow's four processes, once Kafka, MongoDB and PostgreSQL have their addresses."""
+    database = endpoints.read_server(settings, POSTGRES.name)
+    if database is None:
+        raise Unavailable(f"PostgreSQL has left no record in {settings.state}: run `tapedeck up` again")
+    user, _ = airflow.login(settings)
+    if airflow.migrate(settings, database.address, end - time.monotonic()):
+        say("Airflow: database made")
+    titles = {airflow.API: "Airflow"} | {
+        name: f"Airflow's {name.removeprefix('airflow-')}" for name in airflow.COMPONENTS
+    }
+    processes = [
+        Embedded(name, title, airflow.preparer(name, database.address), airflow.is_ready, name == airflow.API)
+        for name, title in titles.items()
+    ]
+    start_all(settings, processes, ports, say, end)
+    url = endpoints.resolve(settings).airflow.url
+    airflow.ensure_pool(settings, url)
+    where = "as set" if settings.airflow.password else f"in {airflow.password_file(settings)}"
+    say(f"Airflow: log in at {url} as {user}, password {where}")
 
 
 def start_all(settings: Settings, servers: Sequence[Embedded], ports: Ports, say: Say, end: float) -> None:
@@ -127,7 +157,7 @@ def start_all(settings: Settings, servers: Sequence[Embedded], ports: Ports, say
         record, is_new = started[server.name]
         record = _wait(settings, server, record, ports, end)
         took = f"ready after {time.monotonic() - begun:.1f} s" if is_new else "already running"
-        say(f"{server.title}: {took} at {record.address}")
+        say(f"{server.title}: {took}" + (f" at {record.address}" if server.shows_address else ""))
 
 
 def _start(settings: Settings, server: Embedded, ports: Ports, say: Say) -> tuple[Server, bool]:
@@ -154,7 +184,7 @@ def _wait(settings: Settings, server: Embedded, record: Server, ports: Ports, en
     """The record of the server once it is ready."""
     for attempt in range(_STARTS):
         while process.alive(record):
-            if server.is_ready(record.address):
+            if server.is_ready(record):
                 return record
             if time.monotonic() > end:
                 raise Unavailable(
