@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -37,6 +39,7 @@ def consumer(settings: Settings, **more: object) -> Iterator[Consumer]:
             "auto.offset.reset": "error",
             "isolation.level": "read_uncommitted",  # topics are not transactional
             "fetch.queue.backoff.ms": 10,  # the default stalls a second at a time
+            "fetch.wait.max.ms": 10,  # a waiting fetch holds up the look-ups and seeks behind it
             "queued.min.messages": 20_000,
             "queued.max.messages.kbytes": 16_384,
             "fetch.message.max.bytes": 262_144,
@@ -45,7 +48,7 @@ def consumer(settings: Settings, **more: object) -> Iterator[Consumer]:
         logger=_log,
     )
     try:
-        _contact(client, settings)
+        _contact(client, endpoints.bootstrap(settings))
         yield client
     finally:
         client.close()
@@ -68,14 +71,21 @@ def producer(settings: Settings, **more: object) -> Producer:
         },
         logger=_log,
     )
-    _contact(client, settings)
+    _contact(client, endpoints.bootstrap(settings))
     return client
 
 
 def admin(settings: Settings) -> AdminClient:
-    """An admin client. Raises Unavailable where Kafka does not answer."""
-    client = AdminClient(_common(settings), logger=_log)
-    _contact(client, settings)
+    """This process's admin client for these settings. Raises Unavailable where Kafka does not answer."""
+    config = _common(settings)
+    return _admin(os.getpid(), tuple(sorted(config.items())), endpoints.bootstrap(settings))
+
+
+@lru_cache(maxsize=8)
+def _admin(_pid: int, config: tuple[tuple[str, object], ...], bootstrap: str) -> AdminClient:
+    """One a process (librdkafka does not survive a fork): connecting takes longer than most questions."""
+    client = AdminClient(dict(config), logger=_log)
+    _contact(client, bootstrap)
     return client
 
 
@@ -97,12 +107,12 @@ def _common(settings: Settings) -> dict[str, object]:
     }
 
 
-def _contact(client: Consumer | Producer | AdminClient, settings: Settings) -> None:
+def _contact(client: Consumer | Producer | AdminClient, bootstrap: str) -> None:
     try:
         client.list_topics(timeout=CONTACT_SECONDS)
     except KafkaException as e:
         raise Unavailable(
-            f"Kafka at {endpoints.bootstrap(settings)} did not answer within {CONTACT_SECONDS:.0f} s "
+            f"Kafka at {bootstrap} did not answer within {CONTACT_SECONDS:.0f} s "
             f"({e.args[0].str()}): start it (`tapedeck up`) or correct kafka.bootstrap "
             "(TAPEDECK_KAFKA__BOOTSTRAP)"
         ) from e

@@ -6,15 +6,16 @@ once can't give one number twice; pins have keys of their own and are never writ
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from msgspec import Struct, structs
 
-from tapedeck.errors import BadInput, Mismatch, Unavailable
+from tapedeck.errors import BadInput, Mismatch
 from tapedeck.log import client
 from tapedeck.settings import Settings
 
@@ -119,11 +120,14 @@ def topic_name(settings: Settings) -> str:
     return f"{settings.kafka.prefix}meta"
 
 
-def read(settings: Settings) -> Meta:
-    """All that `md.meta` says now. Raises Unavailable, and Mismatch for a record that is none of ours."""
+def read(settings: Settings, consumer: Consumer | None = None) -> Meta:
+    """All that `md.meta` says now, read through `consumer` where one is open already.
+
+    Raises Unavailable, and Mismatch for a record that is none of ours.
+    """
     pins: dict[str, TopicPin] = {}
     latest: dict[tuple[object, ...], Life | Extent] = {}
-    for offset, value in _records(settings):
+    for offset, value in _records(settings, consumer):
         try:
             record = _decoder.decode(value)
         except msgspec.DecodeError as e:
@@ -164,28 +168,33 @@ def _key(record: Record) -> tuple[object, ...]:
     return ("extent", record.id)
 
 
-def _records(settings: Settings) -> Sequence[tuple[int, bytes]]:
+def _records(settings: Settings, consumer: Consumer | None) -> Sequence[tuple[int, bytes]]:
+    if consumer is not None:
+        return _read_whole(settings, consumer)
+    with client.consumer(settings) as own:
+        return _read_whole(settings, own)
+
+
+def _read_whole(settings: Settings, consumer: Consumer) -> Sequence[tuple[int, bytes]]:
     """(offset, value) of the whole topic as it stands; compaction leaves holes in the offsets."""
     found: list[tuple[int, bytes]] = []
     name = topic_name(settings)
-    with client.consumer(settings) as consumer:
-        if name not in consumer.list_topics(timeout=client.CONTACT_SECONDS).topics:
-            return found
-        low, high = consumer.get_watermark_offsets(TopicPartition(name, 0), client.CONTACT_SECONDS)
-        if low >= high:
-            return found
-        consumer.assign([TopicPartition(name, 0, low)])
-        idle = 0
-        while True:
-            messages = consumer.consume(1000, 0.05)
-            idle = 0 if messages else idle + 1
-            if idle > 20 * client.CONTACT_SECONDS:
-                raise Unavailable(f"{name} stood still at offset {found[-1][0] if found else low} of {high}")
-            for message in messages:
-                error = message.error()
-                if error is not None and error.name() == "_PARTITION_EOF":
+    if name not in consumer.list_topics(timeout=client.CONTACT_SECONDS).topics:
+        return found
+    low, high = consumer.get_watermark_offsets(TopicPartition(name, 0), client.CONTACT_SECONDS)
+    if low >= high:
+        return found
+    consumer.assign([TopicPartition(name, 0, low)])
+    deadline = time.monotonic() + 3 * client.CONTACT_SECONDS
+    while time.monotonic() < deadline:
+        for message in consumer.consume(1000, 0.02):
+            error = message.error()
+            if error is not None and error.name() == "_PARTITION_EOF":
+                return found
+            if error is not None:
+                raise client.unavailable(settings, f"reading {name}: {error.str()}")
+            if message.value() is not None and message.offset() < high:
+                found.append((message.offset(), message.value()))
+                if message.offset() == high - 1:
                     return found
-                if error is not None:
-                    raise client.unavailable(settings, f"reading {name}: {error.str()}")
-                if message.value() is not None and message.offset() < high:
-                    found.append((message.offset(), message.value()))
+    raise client.unavailable(settings, f"{name} stands still before offset {high}")

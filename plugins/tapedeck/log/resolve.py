@@ -35,16 +35,16 @@ def resolve(
     passes, so that parts of a frozen plan stay within it. Raises Incomplete where `incomplete` is
     "refuse" and the log can't answer for the whole slice, Mismatch for a topic that is not as pinned.
     """
-    known = meta.read(settings)
-    log = topics.verify(settings, vendor, known)
     margin = parse_duration(settings.vendor(vendor).margin)
-    count = log.live[-1].partitions
-    chosen = sorted(set(range(count) if partitions is None else partitions))
     wide = of.widen(margin)
     ranges: list[Range] = []
     claims: list[Claim] = []
     findings = _Findings()
     with client.consumer(settings) as consumer:
+        known = meta.read(settings, consumer)
+        log = topics.verify(settings, vendor, known)
+        count = log.live[-1].partitions
+        chosen = sorted(set(range(count) if partitions is None else partitions))
         for pin in log.live:
             lives = [life for life in known.lives if life.topic_id == pin.id]
             resolver = _Live(settings, consumer, pin, lives, wide, findings)

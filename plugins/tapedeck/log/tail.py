@@ -23,7 +23,7 @@ def tail(settings: Settings, vendor: str, start: int) -> Iterator[Message]:
     """
     pins = {pin.name: pin for pin in topics.verify(settings, vendor).live}
     last: dict[tuple[str, int, int], int] = {}
-    with client.consumer(settings) as consumer:
+    with client.consumer(settings, **{"fetch.wait.max.ms": 100}) as consumer:
         _begin(settings, consumer, list(pins.values()), start)
         while True:
             for record in consumer.consume(1000, 0.05):
@@ -43,9 +43,9 @@ def tail(settings: Settings, vendor: str, start: int) -> Iterator[Message]:
                     continue
                 last[source] = message.ts_recv
                 home = partition_of(WHOLE_FEED, pins[record.topic()].partitions)
-                if isinstance(message, Status) and message.symbol == WHOLE_FEED and record.partition() != home:
-                    continue
-                yield message
+                whole_feed = isinstance(message, Status) and message.symbol == WHOLE_FEED
+                if not whole_feed or record.partition() == home:
+                    yield message
 
 
 def _begin(settings: Settings, consumer: Consumer, pins: list[TopicPin], start: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,8 +25,8 @@ from tapedeck.rows import messages_of
 from tapedeck.settings import Settings, load
 from tapedeck.slices import NS, Slice, format_time, make_slice, parse_slice, parse_time
 
-CHUNK = 600 * NS
-"""A slice is read in stretches of this many ns, so that memory does not grow with it."""
+STRETCH_RECORDS = 500_000
+"""A slice is read in stretches of about this many records, so that memory does not grow with it."""
 
 
 def timeline(vendor: str, settings: Settings | None = None) -> Timeline:
@@ -133,7 +133,7 @@ class Reading:
 
     def batches(self) -> Iterator[dict[str, Columns]]:
         """Columns by kind of all partitions, stretch of time after stretch of time, each in order."""
-        for stretch in _stretches(self.plan.slice):
+        for stretch in stretches(self.plan):
             found: dict[str, list[Columns]] = {}
             for part in self._stretch(stretch):
                 for kind, judged in part.judged.items():
@@ -143,7 +143,7 @@ class Reading:
 
     def parts(self) -> Iterator[Part]:
         """Partition by partition, stretch by stretch, with what was left out and why."""
-        for stretch in _stretches(self.plan.slice):
+        for stretch in stretches(self.plan):
             yield from self._stretch(stretch)
 
     def count(self) -> Count:
@@ -178,13 +178,18 @@ def judged_part(
     of: Slice,
     symbols: frozenset[str] = frozenset(),
     kinds: Sequence[str] = KINDS,
+    seen: Callable[[Records], object] = lambda _: None,
 ) -> Part:
-    """Read, decode and judge one partition of a plan; what lies outside `of` only helps to judge."""
+    """Read, decode and judge one partition of a plan; what lies outside `of` only helps to judge.
+
+    `seen` is shown every batch of records as it is read.
+    """
     found: dict[str, list[Columns]] = {}
     voids: list[Columns] = []
     undecodable: list[Undecodable] = []
     backfills = {r.number for r in plan.ranges if r.start_reason == "extent"}
     for records in read(settings, plan.of(partition)):
+        seen(records)
         decoded = decode_records(records, plan.partitions)
         undecodable += [
             bad for bad in decoded.undecodable if of.start <= bad.timestamp_ms * 1_000_000 < of.end
@@ -215,12 +220,13 @@ def _only(columns: Columns, symbols: frozenset[str]) -> Columns:
     return columns.take(wanted[columns["symbol"]])
 
 
-def _stretches(of: Slice) -> Iterator[Slice]:
-    start = of.start
-    while start < of.end:
-        end = min(of.end, (start // CHUNK + 1) * CHUNK)
-        yield Slice(start, end)
-        start = end
+def stretches(plan: Plan) -> Iterator[Slice]:
+    """The slice cut into equal stretches of time, as many as its records ask for."""
+    of = plan.slice
+    count = max(1, min(plan.records // STRETCH_RECORDS, (of.end - of.start) // NS))
+    step = -(-(of.end - of.start) // count)
+    for start in range(of.start, of.end, step):
+        yield Slice(start, min(of.end, start + step))
 
 
 def _bounds(ago: str) -> tuple[int, int]:
