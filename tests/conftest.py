@@ -12,7 +12,9 @@ from confluent_kafka.admin import AdminClient
 from pymongo import MongoClient
 
 from tapedeck import endpoints
-from tapedeck.embedded import stack
+from tapedeck import settings as settings_module
+from tapedeck.embedded import airflow, stack
+from tapedeck.embedded.airflow_api import Client
 from tapedeck.settings import Kafka, Mongo, Settings, Vendor
 from tests import servers
 
@@ -65,6 +67,42 @@ def settings(kafka: str, mongo: str, tmp_path: Path) -> Iterator[Settings]:
         for name in client.list_database_names():
             if name.startswith("arctic") or name == f"tapedeck_{unique}":
                 client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def airflow_stack(kafka: str, mongo: str) -> Iterator[servers.AirflowStack]:
+    """A real Airflow with the project's DAGs, one for the session, on the session's Kafka and mongod.
+
+    Its tasks load `settings`, whose topics, database and state directory are its own.
+    """
+    with servers.state_dir() as state:
+        state.mkdir()
+        settings_file = state / "tapedeck.toml"
+        settings_file.write_text(
+            f"""\
+state_dir = "{state}"
+[kafka]
+bootstrap = "{kafka}"
+partitions = 4
+prefix = "air."
+[mongo]
+uri = "{mongo}"
+database = "tapedeck_airflow"
+[airflow]
+port = {servers.free_port()}
+"""
+        )
+        done = servers.tapedeck(
+            "up",
+            state=state,
+            settings_file=settings_file,
+            AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        environ = {"TAPEDECK_SETTINGS": str(settings_file)}
+        in_force = endpoints.resolve(settings_module.load(environ))
+        api = Client(in_force.airflow.url, *airflow.login(in_force))
+        yield servers.AirflowStack(in_force, settings_file, api)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from tapedeck.embedded import process, stack
+from tapedeck.embedded.airflow_api import Client
 from tapedeck.embedded.ports import is_free
 from tapedeck.settings import Kafka, Mongo, Settings
 
@@ -24,6 +27,14 @@ QUICK_EXPIRY = {
     "log.segment.delete.delay.ms": "1000",
 }
 _HOME = Path(tempfile.gettempdir()) / f"tapedeck-tests-{os.getuid()}"
+
+
+class AirflowStack(msgspec.Struct, frozen=True):
+    """A running Airflow: the settings that its tasks load, its REST API as admin, and its state."""
+
+    settings: Settings
+    settings_file: Path
+    api: Client
 
 
 def free_port(count: int = 1) -> int:
@@ -78,3 +89,17 @@ def _clear_if_orphaned(place: Path) -> None:
 def _clear(place: Path) -> None:
     stack.down(Settings(state_dir=str(place / "state")), lambda _: None, seconds=10)
     shutil.rmtree(place, ignore_errors=True)
+
+
+def tapedeck(
+    *words: str, state: Path, settings_file: Path | None = None, timeout: float = 240, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person would, with that state directory; `variables` join the environment."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}
+    environ |= {"TAPEDECK_STATE_DIR": str(state), **variables}
+    if settings_file:
+        environ["TAPEDECK_SETTINGS"] = str(settings_file)
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("tapedeck")), *words],
+        env=environ, capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
