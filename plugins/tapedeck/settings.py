@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -181,7 +181,7 @@ def load_with_origins(
     environ = os.environ if environ is None else environ
     path = _find_file(environ, cwd or Path.cwd())
     table = _read(path) if path else {}
-    sources = {name: f"{path}" for name, _ in _leaves(table)}
+    sources = {name: _line_of(path, name) for name, _ in _leaves(table)}
     if "vendors" not in table:
         table["vendors"] = {name: dict(vendor) for name, vendor in DEFAULT_VENDORS.items()}
     for variable, name, text in _variables(environ, table):
@@ -237,13 +237,18 @@ def _put(table: dict[str, Any], name: tuple[str, ...], text: str, variable: str)
 
 def _convert(table: dict[str, Any], path: Path | None, sources: dict[str, str]) -> Settings:
     _refuse_unknown(table, Settings, (), sources, path)
-    try:
-        return msgspec.convert(table, Settings, strict=False)
-    except msgspec.ValidationError as e:
-        what, _, where = str(e).partition(" - at `$.")
-        name = where.rstrip("`")
-        source = sources.get(name) or _line_of(path, name)
-        raise BadInput(f"the setting {name or '?'} is wrong ({what}), in {source}: correct it") from e
+    parts: list[tuple[Any, Any, str]] = [
+        (inner, Vendor, f"vendors.{name}.") for name, inner in table["vendors"].items()
+    ]
+    for value, kind, above in [*parts, (table, Settings, "")]:  # a vendor first: it is named in the error
+        try:
+            settings = msgspec.convert(value, kind, strict=False)
+        except msgspec.ValidationError as e:
+            what, _, where = str(e).partition(" - at `$.")
+            name = f"{above}{where.rstrip('`')}".rstrip(".")
+            source = sources.get(name) or _line_of(path, name)
+            raise BadInput(f"the setting {name} is wrong ({what}), in {source}: correct it") from e
+    return cast(Settings, settings)
 
 
 def _refuse_unknown(

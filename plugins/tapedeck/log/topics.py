@@ -34,7 +34,7 @@ def ensure(settings: Settings, vendor: str) -> VendorTopics:
     """
     settings.vendor(vendor)
     admin = client.admin(settings)
-    _create(admin, settings, meta.topic_name(settings), 1, meta.CONFIG)
+    create(admin, settings, meta.topic_name(settings), 1, meta.CONFIG)
     known = meta.read(settings)
     wanted = names(settings, vendor)
     ids = topic_ids(admin, wanted.values())
@@ -43,13 +43,13 @@ def ensure(settings: Settings, vendor: str) -> VendorTopics:
         if known.pin_of(name) is not None:
             continue
         if name not in ids:
-            _create(admin, settings, name, settings.kafka.partitions, _config(settings, role))
+            create(admin, settings, name, settings.kafka.partitions, _config(settings, role))
         elif not _empty(settings, name):
             raise Mismatch(
                 f"the topic {name} holds records but {meta.topic_name(settings)} does not know it: "
                 f"set vendors.{vendor}.topic to another name, or move that topic away"
             )
-        identity, partitions = _await_topic(admin, settings, name)
+        identity, partitions = await_topic(admin, settings, name)
         fresh.append(
             TopicPin(
                 id=identity, name=name, vendor=vendor, role=role, partitions=partitions,
@@ -71,8 +71,8 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
     pinned = (known or meta.read(settings)).topics(vendor)
     admin = client.admin(settings)
     pins = (*pinned.log, pinned.quarantine)
-    described = _describe(admin, [pin.name for pin in pins])
-    configs = _configs(admin, [pin.name for pin in pins if pin.name in described])
+    described = describe(admin, [pin.name for pin in pins])
+    config = configs(admin, [pin.name for pin in pins if pin.name in described])
     for pin in pins:
         if pin.name not in described:
             raise Mismatch(f"the topic {pin.name} is gone, with what it held: {_remedy(vendor)}")
@@ -87,13 +87,13 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
                 f"the topic {pin.name} has {partitions} partitions but was made with {pin.partitions}, so "
                 f"symbols have changed partition in the middle: {_remedy(vendor)}"
             )
-        _check_config(pin, configs[pin.name])
+        _check_config(pin, config[pin.name])
     return pinned
 
 
 def topic_ids(admin: AdminClient, topics: Iterable[str]) -> dict[str, str]:
     """The ids of those of the topics that exist."""
-    return {name: identity for name, (identity, _) in _describe(admin, list(topics)).items()}
+    return {name: identity for name, (identity, _) in describe(admin, list(topics)).items()}
 
 
 def check_ids(settings: Settings, expected: dict[str, str]) -> None:
@@ -131,9 +131,10 @@ def _check_config(pin: TopicPin, config: dict[str, str]) -> None:
             )
 
 
-def _create(
+def create(
     admin: AdminClient, settings: Settings, name: str, partitions: int, config: dict[str, str]
 ) -> None:
+    """Make a topic unless it is there. Raises BadInput for a name that Kafka refuses."""
     new = NewTopic(
         name, num_partitions=partitions, replication_factor=settings.kafka.replication, config=config
     )
@@ -149,16 +150,17 @@ def _create(
         raise client.unavailable(settings, f"making the topic {name}: {e.args[0].str()}") from e
 
 
-def _await_topic(admin: AdminClient, settings: Settings, name: str) -> tuple[str, int]:
+def await_topic(admin: AdminClient, settings: Settings, name: str) -> tuple[str, int]:
+    """(id, partition count) of a topic that was made just now."""
     deadline = time.monotonic() + client.CONTACT_SECONDS
     while time.monotonic() < deadline:
-        if name in (described := _describe(admin, [name])):
+        if name in (described := describe(admin, [name])):
             return described[name]
         time.sleep(0.05)
     raise client.unavailable(settings, f"the topic {name} was made but did not appear")
 
 
-def _describe(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]]:
+def describe(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]]:
     """(id, partition count) of those topics that exist."""
     if not topics:
         return {}
@@ -173,13 +175,18 @@ def _describe(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int
     return found
 
 
-def _configs(admin: AdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
+def configs(admin: AdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
+    """The configuration in force of topics that exist."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
+    found = {}
     futures = admin.describe_configs(resources, request_timeout=10) if resources else {}
-    return {
-        resource.name: {key: entry.value for key, entry in future.result().items()}
-        for resource, future in futures.items()
-    }
+    for resource, future in futures.items():
+        try:
+            found[resource.name] = {key: entry.value for key, entry in future.result().items()}
+        except KafkaException as e:
+            if e.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
 
 
 def _empty(settings: Settings, name: str) -> bool:
