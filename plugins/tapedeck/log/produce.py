@@ -132,7 +132,10 @@ class Outbox:
     def _note(self, error: KafkaError) -> None:
         self.trouble = error.str()
         if error.fatal() and self._failure is None:
-            self._failure = Undelivered(f"the Kafka producer gave up ({error.str()}): it is started anew")
+            self._failure = Undelivered(
+                f"Kafka refused a record for good ({error.str()}): nothing behind it is published before it "
+                "is; mend that topic, what is not acknowledged is sent again"
+            )
 
 
 def value_limits(settings: Settings, topics: Sequence[str]) -> dict[str, int]:

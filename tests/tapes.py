@@ -1,0 +1,151 @@
+"""For tests of the collector: tapes made by hand, and all that the log holds read back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+
+from tapedeck.buses.captured import line_of
+from tapedeck.clock import Stamps
+from tapedeck.log import client
+from tapedeck.log.meta import TopicPin
+from tapedeck.log.plan import Range
+from tapedeck.log.read import Records, read
+from tapedeck.message import Heartbeat, Message, decode
+from tapedeck.settings import Settings
+from tapedeck.simulate import market
+from tapedeck.tape.ending import Ending
+from tapedeck.tape.publish import publish
+from tapedeck.tape.segment import own_line
+from tapedeck.tape.write import TapeWriter
+
+VENDOR = "binance_usdm"
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT")
+
+
+def payloads(count: int, seed: int = 1) -> list[bytes]:
+    """So many payloads of a synthetic market of six symbols."""
+    made = market.generate(VENDOR, SYMBOLS, 1000.0, None, seed, 1_700_000_000 * 10**9)
+    return [payload for (_, payload), _ in zip(made, range(count), strict=False)]
+
+
+class Tape:
+    """One life of a taper, moved by hand."""
+
+    def __init__(
+        self, settings: Settings, src: int = 1, stamps: Stamps | None = None, size: int = 2**28
+    ) -> None:
+        self.folder = settings.tape_dir(VENDOR, src)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.stamps = stamps or Stamps()
+        self.writer = TapeWriter(
+            self.folder, VENDOR, src, self.stamps,
+            segment_bytes=size, segment_seconds=10**9, closed=lambda segment: None,
+        )  # fmt: skip
+        self.life = self.writer.life
+
+    def take(self, *payloads: bytes) -> list[int]:
+        """Record payloads; gives their receipt times."""
+        stamps = [self.stamps.take(len(payload)) for payload in payloads]
+        self.writer.write(b"".join(map(line_of, stamps, payloads)))
+        return stamps
+
+    def own(self, word: str, **more: object) -> int:
+        """Record a line of the taper's own; gives its receipt time."""
+        stamp = self.stamps.take()
+        self.writer.write(own_line(word, stamp, **more))
+        return stamp
+
+    def end(self) -> int:
+        """Say goodbye; gives the closing heartbeat's receipt time."""
+        stamp = self.own("heartbeat", closing=True)
+        self.writer.close()
+        return stamp
+
+
+@contextmanager
+def publishing(settings: Settings, src: int = 1, patience: float = 15.0) -> Iterator[list[str]]:
+    """A publisher at work during the block, which then ends as on SIGTERM; gives what it warned of."""
+    ending, said = Ending(patience=patience), list[str]()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            publish(settings, VENDOR, src, ending, said.append)
+        except BaseException as e:
+            failed.append(e)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield said
+    finally:
+        ending.ask()
+        thread.join(60)
+        assert not thread.is_alive()
+    if failed:
+        raise failed[0]
+
+
+def publish_all(settings: Settings, src: int = 1) -> list[str]:
+    """Publish what is on the tape and end."""
+    with publishing(settings, src) as said:
+        pass
+    return said
+
+
+def records(settings: Settings, pin: TopicPin) -> list[list[Records]]:
+    """Every record of a topic, by partition."""
+    ranges = []
+    with client.consumer(settings) as consumer:
+        for p in range(pin.partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(pin.name, p), 10)
+            ranges.append(
+                Range(
+                    topic=pin.name, topic_id=pin.id, number=pin.number, partition=p,
+                    start=low, stop=high, start_reason="exact", stop_reason="watermark",
+                )
+            )  # fmt: skip
+    return [list(read(settings, [r])) for r in ranges]
+
+
+def messages(settings: Settings, pin: TopicPin) -> list[list[Message]]:
+    """Every message and control record of a topic, by partition, in the log's order."""
+    return [
+        [decode(value) for part in partition for value in part.values] for partition in records(settings, pin)
+    ]
+
+
+def name_of(message: Message) -> tuple[int, str, str, int]:
+    """What names a message for ever (DESIGN §2.1)."""
+    return message.src, type(message).__name__, message.symbol, message.ts_recv
+
+
+def firsts(log: Sequence[Message]) -> list[Message]:
+    """The first occurrence of each name, heartbeats left out."""
+    seen = set()
+    found = []
+    for message in log:
+        if not isinstance(message, Heartbeat) and name_of(message) not in seen:
+            seen.add(name_of(message))
+            found.append(message)
+    return found
+
+
+def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for something that must come to pass."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.02)):
+        if what():
+            return
+        pause.wait(0.02)
+    raise AssertionError(f"it did not come to pass within {seconds} s")
+
+
+def files(folder: Path) -> list[str]:
+    """Names of the tape's segments as they lie there."""
+    return sorted(path.name for path in folder.iterdir() if ".tape" in path.name)
