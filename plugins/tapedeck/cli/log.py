@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import click
+import msgspec
 
 from tapedeck import endpoints, settings
-from tapedeck.cli.known import check_known
+from tapedeck.jobs.known import check_known
 from tapedeck.cli.show import FORMATS, write_messages
+from tapedeck.log import meta
 from tapedeck.log import timeline as timelines
+from tapedeck.log.inventory import inventory
 from tapedeck.log.quarantine import count as count_quarantined
 from tapedeck.slices import format_time
 
@@ -97,3 +100,37 @@ def tail(vendor: str, since: str | None, form: str) -> None:
     """
     deck = endpoints.resolve(settings.load())
     write_messages(timelines.timeline(vendor, deck).tail(since), form)
+
+
+@click.command()
+@click.argument("vendor", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def topics(vendor: str | None, as_json: bool) -> None:
+    """List each vendor's topics: partitions, records, first and last time, sources.
+
+    \b
+    Example:
+      tapedeck topics binance_usdm
+    """
+    deck = endpoints.resolve(settings.load())
+    recorded = {pin.vendor for pin in meta.read(deck).pins.values()}
+    wanted = [vendor] if vendor else sorted(recorded & set(deck.vendors))
+    states = {name: inventory(deck, name) for name in wanted}
+    if as_json:
+        click.echo(json.dumps({"vendors": msgspec.to_builtins(states)}))
+        return
+    rows = [state for vendors in states.values() for state in vendors]
+    if not rows:
+        click.echo("no vendor is recorded yet")
+        return
+    wide = max(len(row.topic) for row in rows)
+    click.echo(
+        f"{'topic':<{wide}}  {'role':<10}  parts  {'records':>12}  {'first (UTC)':<24}  {'last':<24}  src"
+    )
+    for row in rows:
+        first, last = (format_time(ms * 1_000_000) if ms else "" for ms in (row.first_ms, row.last_ms))
+        sources = ", ".join(map(str, row.sources))
+        click.echo(
+            f"{row.topic:<{wide}}  {row.role:<10}  {row.partitions:>5}  {row.records:>12,}  "
+            f"{first:<24}  {last:<24}  {sources}"
+        )
