@@ -8,8 +8,8 @@ import click
 import msgspec
 
 from tapedeck import endpoints, settings
-from tapedeck.jobs.known import check_known
 from tapedeck.cli.show import FORMATS, write_messages
+from tapedeck.jobs.known import check_known
 from tapedeck.log import meta
 from tapedeck.log import timeline as timelines
 from tapedeck.log.inventory import inventory

@@ -1,0 +1,163 @@
+"""The messages of a plan that stand, with their records' keys and values byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import structs
+
+from tapedeck import digest
+from tapedeck.columns import Array, Columns
+from tapedeck.log.plan import Plan
+from tapedeck.log.read import Records
+from tapedeck.log.resolve import resolve
+from tapedeck.log.timeline import judged_part, stretches
+from tapedeck.partitions import partition_of
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice
+
+NAME_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One partition of a topic of `count` partitions: the symbols that live there."""
+
+    partition: int
+    count: int
+
+    def sources(self, partitions: int) -> list[int]:
+        """The partitions of a topic of so many partitions that can hold symbols of this share.
+
+        A hash that leaves p by one count and t by another has both the same remainder by their
+        greatest common divisor.
+        """
+        common = math.gcd(partitions, self.count)
+        return [p for p in range(partitions) if p % common == self.partition % common]
+
+    def answers_for(self, source: int, partitions: int) -> bool:
+        """Whether this share, of all that read that source partition, counts what has no symbol."""
+        return source % math.gcd(partitions, self.count) == self.partition
+
+    def of(self, columns: Columns) -> Columns:
+        """The messages whose symbols live here."""
+        here = np.array([partition_of(s, self.count) == self.partition for s in columns.symbols], np.bool_)
+        return columns if here.all() else columns.take(here[columns["symbol"]])
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stretch's messages that stand, in order (ts_recv, topic, offset), and what was left out.
+
+    `ts_recv` (UTC ns) and `timestamps_ms` (CreateTime, UTC) are int64 of shape (n,).
+    """
+
+    slice: Slice
+    ts_recv: Array
+    timestamps_ms: Array
+    keys: list[bytes | None]
+    values: list[bytes]
+    digest: int
+    duplicates: int
+    voided: int
+    undecodable: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def names(self) -> list[bytes]:
+        """What tells each record from all others: 16 bytes of key, CreateTime and value."""
+        return names(self.keys, self.timestamps_ms, self.values)
+
+
+def names(keys: Sequence[bytes | None], timestamps_ms: Array, values: Sequence[bytes]) -> list[bytes]:
+    """16 bytes of BLAKE2b for each record's key, CreateTime and value."""
+    blake2b = hashlib.blake2b
+    found = []
+    for key, ms, value in zip(keys, timestamps_ms.tolist(), values, strict=True):
+        head = b"-" if key is None else b"%d:%b" % (len(key), key)
+        found.append(blake2b(b"%b|%d|%b" % (head, ms, value), digest_size=NAME_BYTES).digest())
+    return found
+
+
+def kept(
+    settings: Settings, plan: Plan, share: Share, symbols: frozenset[str], kinds: Sequence[str]
+) -> Iterator[Kept]:
+    """Stretch after stretch of the plan's slice, the messages of a share that stand.
+
+    Only of `symbols` (all where empty) and `kinds`. Raises what `log.read.read` raises.
+    """
+    sources = [p for p in share.sources(plan.partitions) if plan.of(p)]
+    part = structs.replace(plan, ranges=tuple(r for r in plan.ranges if r.partition in sources))
+    if not part.records:
+        return
+    for stretch in stretches(part):
+        here = part
+        if stretch != plan.slice:
+            here = resolve(settings, plan.vendor, stretch, partitions=sources, within=plan)
+        yield _stretch(settings, here, share, sources, stretch, symbols, kinds)
+
+
+def _stretch(
+    settings: Settings, plan: Plan, share: Share, sources: Sequence[int], of: Slice,
+    symbols: frozenset[str], kinds: Sequence[str],
+) -> Kept:  # fmt: skip
+    raw: list[Records] = []
+    found: list[tuple[int, Columns]] = []
+    duplicates = voided = undecodable = 0
+    for source in sources:
+        part = judged_part(settings, plan, source, of, symbols, kinds, seen=raw.append)
+        for judged in part.judged.values():
+            found.append((source, share.of(judged.kept)))
+            duplicates += len(share.of(judged.duplicates))
+            voided += len(share.of(judged.voided))
+        if share.answers_for(source, plan.partitions):
+            undecodable += len(part.undecodable)
+    ts_recv = _joined([columns["ts_recv"] for _, columns in found])
+    topic = _joined([columns["topic"].astype(np.int64) for _, columns in found])
+    offset = _joined([columns["offset"] for _, columns in found])
+    partition = _joined([np.full(len(columns), source, np.int64) for source, columns in found])
+    order = np.lexsort((offset, topic, ts_recv))
+    keys, values, times = _Raw(raw).take(topic[order], partition[order], offset[order])
+    return Kept(
+        slice=of, ts_recv=ts_recv[order], timestamps_ms=times, keys=keys, values=values,
+        digest=digest.add(*(digest.digest(columns) for _, columns in found)),
+        duplicates=duplicates, voided=voided, undecodable=undecodable,
+    )  # fmt: skip
+
+
+def _joined(arrays: list[Array]) -> Array:
+    whole: Array = np.concatenate([np.zeros(0, np.int64), *arrays])
+    return whole
+
+
+class _Raw:
+    """Records by (topic number, partition, offset)."""
+
+    def __init__(self, records: Sequence[Records]) -> None:
+        self._of: dict[tuple[int, int], list[Records]] = {}
+        for batch in records:
+            self._of.setdefault((batch.range.number, batch.range.partition), []).append(batch)
+
+    def take(
+        self, topic: Array, partition: Array, offset: Array
+    ) -> tuple[list[bytes | None], list[bytes], Array]:
+        """Keys, values and CreateTimes (ms) of records that are all there."""
+        keys: list[bytes | None] = [None] * len(offset)
+        values: list[bytes] = [b""] * len(offset)
+        times = np.zeros(len(offset), np.int64)
+        for (number, p), batches in self._of.items():
+            rows = np.flatnonzero((topic == number) & (partition == p))
+            batches = sorted(batches, key=lambda batch: int(batch.offsets[0]))
+            offsets = np.concatenate([batch.offsets for batch in batches])
+            at = np.searchsorted(offsets, offset[rows])
+            times[rows] = np.concatenate([batch.timestamps_ms for batch in batches])[at]
+            all_keys = [key for batch in batches for key in batch.keys]
+            all_values = [value for batch in batches for value in batch.values]
+            for row, i in zip(rows.tolist(), at.tolist(), strict=True):
+                keys[row], values[row] = all_keys[i], all_values[i]
+        return keys, values, times

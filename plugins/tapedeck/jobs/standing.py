@@ -1,0 +1,169 @@
+"""What a replay's target already holds of a slice, so that nothing is published into it twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from tapedeck import digest
+from tapedeck.columns import Array, Columns
+from tapedeck.errors import BadInput
+from tapedeck.jobs.kept import NAME_BYTES, Kept, names
+from tapedeck.jobs.target import Target
+from tapedeck.log import client
+from tapedeck.log.decode import decode_records
+from tapedeck.log.plan import Range
+from tapedeck.log.read import Records, read
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice
+
+MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The messages of a slice that a target's partition holds below offset `next`.
+
+    `ts_recv` (UTC ns) and `offsets` are int64 of shape (n,); `named` is uint64 of shape (n, 2), the
+    records' names (see `kept.names`); `digest` is that of the messages.
+    """
+
+    topic: str
+    partition: int
+    next: int
+    ts_recv: Array
+    offsets: Array
+    named: Array
+    digest: int
+
+    def __len__(self) -> int:
+        return len(self.ts_recv)
+
+    def missing(self, kept: Kept) -> Array:
+        """Positions of those messages of a stretch that the partition lacks, in order.
+
+        Raises BadInput where it holds a message of the stretch twice, or one that is not among `kept`.
+        """
+        here = (self.ts_recv >= kept.slice.start) & (self.ts_recv < kept.slice.end)
+        if not here.any():
+            return np.arange(len(kept))
+        rows = self.named[here].tobytes()
+        held = {rows[i : i + NAME_BYTES]: n for n, i in enumerate(range(0, len(rows), NAME_BYTES))}
+        if len(held) < int(here.sum()):
+            raise self._foreign("a message twice", int(self.offsets[here][0]), kept.slice)
+        wanted = kept.names()
+        absent: Array = np.array([i for i, name in enumerate(wanted) if name not in held], np.int64)
+        if len(wanted) - len(absent) < len(held):
+            strange = min(held[name] for name in held.keys() - set(wanted))
+            raise self._foreign(
+                "messages that this replay would not write", int(self.offsets[here][strange]), kept.slice
+            )
+        return absent
+
+    def strange(self, of: Slice) -> BadInput:
+        """The refusal where not all that stands is among what would be replayed."""
+        return self._foreign("messages that this replay would not write", int(self.offsets[0]), of)
+
+    def _foreign(self, what: str, offset: int, of: Slice) -> BadInput:
+        return foreign(self.topic, self.partition, what, offset, of)
+
+
+def foreign(topic: str, partition: int, what: str, offset: int, of: Slice) -> BadInput:
+    """The refusal of a target that holds something else in the slice."""
+    return BadInput(
+        f"the topic {topic} already holds {what} in {of} (partition {partition}, from offset {offset} on): "
+        "they are another vendor's, or the log has changed since they were replayed; replay to another topic"
+    )
+
+
+def survey(
+    settings: Settings, target: Target, partition: int, of: Slice, symbols: frozenset[str],
+    kinds: Sequence[str], since: int | None = None,
+) -> Standing:  # fmt: skip
+    """Read what a target's partition holds of a slice's messages, from offset `since` on if it is given.
+
+    Messages of other symbols and kinds are left alone. Raises BadInput for a record in the slice that
+    is no message: a replay writes none such, so the topic is someone else's.
+    """
+    if not target.id:
+        return _standing(target, partition, 0, [], [], [])
+    with client.consumer(settings) as consumer:
+        start, stop = _bounds(settings, consumer, target, partition, of)
+    if since is not None:
+        start = since
+    r = Range(
+        topic=target.topic, topic_id=target.id, number=0, partition=partition, start=min(start, stop),
+        stop=stop, start_reason="exact", stop_reason="watermark",
+    )  # fmt: skip
+    found: list[Columns] = []
+    offsets: list[Array] = []
+    named: list[bytes] = []
+    for records in read(settings, [r]):
+        for columns in _messages(target, records, of):
+            if columns.kind in kinds and len(part := _chosen(columns, of, symbols)):
+                at = part["offset"] - records.offsets[0]
+                found.append(part)
+                offsets.append(part["offset"])
+                named += names(
+                    [records.keys[i] for i in at.tolist()],
+                    records.timestamps_ms[at],
+                    [records.values[i] for i in at.tolist()],
+                )
+    return _standing(target, partition, stop, found, offsets, named)
+
+
+def _standing(
+    target: Target, partition: int, after: int, found: list[Columns], offsets: list[Array], named: list[bytes]
+) -> Standing:
+    nothing = np.zeros(0, np.int64)
+    return Standing(
+        topic=target.topic, partition=partition, next=after,
+        ts_recv=np.concatenate([nothing, *(columns["ts_recv"] for columns in found)]),
+        offsets=np.concatenate([nothing, *offsets]),
+        named=np.frombuffer(b"".join(named), np.uint64).reshape(-1, 2),
+        digest=digest.add(*(digest.digest(columns) for columns in found)),
+    )  # fmt: skip
+
+
+def _bounds(
+    settings: Settings, consumer: Consumer, target: Target, partition: int, of: Slice
+) -> tuple[int, int]:
+    """Offsets that hold all records of the slice: it may have been replayed at any time, so to the end."""
+    try:
+        asked = [TopicPartition(target.topic, partition, of.start // MS)]
+        (found,) = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
+        _, high = consumer.get_watermark_offsets(asked[0], client.CONTACT_SECONDS)
+    except KafkaException as e:
+        raise client.unavailable(settings, f"{target.topic}[{partition}]: {e.args[0].str()}") from e
+    if found.error is not None:
+        raise client.unavailable(settings, f"{target.topic}[{partition}]: {found.error.str()}")
+    return (high if found.offset < 0 else found.offset), high
+
+
+def _messages(target: Target, records: Records, of: Slice) -> list[Columns]:
+    decoded = decode_records(records, target.partitions)
+    first, last = of.start // MS, (of.end - 1) // MS
+    strange = [bad.offset for bad in decoded.undecodable if first <= bad.timestamp_ms <= last]
+    for control in (decoded.heartbeats, decoded.voids):
+        if control is not None and len(inside := _chosen(control, of, frozenset())):
+            strange.append(int(inside["offset"].min()))
+    if strange:
+        r = records.range
+        raise foreign(r.topic, r.partition, "records that are no messages", min(strange), of)
+    return list(decoded.messages.values())
+
+
+def _chosen(columns: Columns, of: Slice, symbols: frozenset[str]) -> Columns:
+    inside = (columns["ts_recv"] >= of.start) & (columns["ts_recv"] < of.end)
+    if symbols:
+        wanted = np.array([symbol in symbols for symbol in columns.symbols], np.bool_)
+        inside &= wanted[columns["symbol"]]
+    return columns if inside.all() else columns.take(inside)
+
+
+def behind(standing: Standing, ts_recv: Array) -> int:
+    """How many of these messages would come to stand behind later ones of the slice."""
+    return int((ts_recv < standing.ts_recv.max()).sum()) if len(standing) else 0
