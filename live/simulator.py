@@ -34,8 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     try:
+        if asked.files and sys.stderr.isatty():
+            _tell("reading all files through before anything is sent")
         rehearsed = simulation.rehearse(settings.load(), asked)
-        totals = simulation.run(rehearsed, _tell, _Progress(), _stop_on_signals)
+        progress = _Progress()
+        totals = simulation.run(rehearsed, _tell, progress, _stop_on_signals)
+        progress.end()
+    except KeyboardInterrupt:
+        return 130
     except TapedeckError as e:
         print(f"tapedeck: {e}", file=sys.stderr)
         return e.exit_code
@@ -70,11 +76,17 @@ class _Progress:
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
         self._next = time.monotonic() + 2.0
+        self._begun = False
 
     def __call__(self, sent: int) -> None:
         if self._shown and (now := time.monotonic()) >= self._next:
-            self._next = now + 0.5
+            self._next, self._begun = now + 0.5, True
             print(f"\r{sent:,} messages sent ", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._begun:
+            print(file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
