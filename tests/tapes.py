@@ -78,6 +78,7 @@ def publishing(settings: Settings, src: int = 1, patience: float = 15.0) -> Iter
             publish(settings, VENDOR, src, ending, said.append)
         except BaseException as e:
             failed.append(e)
+            said.append(f"the publisher ended: {e!r}")
 
     thread = threading.Thread(target=work)
     thread.start()

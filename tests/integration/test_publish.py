@@ -290,7 +290,7 @@ def test_a_topic_that_is_made_again_stops_the_publisher_with_a_sentence(settings
     publish_all(settings)
     pin = topics.verify(settings, VENDOR).live[0]
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap})
-    with pytest.raises(Mismatch, match="is gone|deleted"), publishing(settings) as said:  # noqa: PT012
+    with pytest.raises(Mismatch, match=r"is gone|deleted"), publishing(settings) as said:  # noqa: PT012
         until(lambda: position.load(tape.folder) is not None)
         admin.delete_topics([pin.name])[pin.name].result(10)
         again = NewTopic(pin.name, num_partitions=4, replication_factor=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -85,7 +86,10 @@ class Outbox:
 
     def poll(self, seconds: float) -> None:
         """Take acknowledgements, waiting so long for one."""
-        self._producer.poll(seconds)
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as e:  # a fatal error
+            self._note(e.args[0])
         if self._failure is not None:
             raise self._failure
 
@@ -104,8 +108,9 @@ class Outbox:
     def close(self) -> None:
         """Forget what was not acknowledged and let go of Kafka."""
         self._broken = [True] * len(self._targets)
-        self._producer.purge()
-        self._producer.poll(0)
+        with suppress(KafkaException):  # a fatal error, of which `poll` has told
+            self._producer.purge()
+            self._producer.poll(0)
         self._callbacks.clear()
 
     def _callback(self, lane: int) -> Callable[[KafkaError | None, Message], None]:
