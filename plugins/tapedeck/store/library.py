@@ -10,6 +10,7 @@ import difflib
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from tapedeck import endpoints
@@ -55,17 +56,27 @@ def ensure(settings: Settings, vendor: str) -> dict[str, Library]:
     table = settings.vendor(vendor)
     with database.answering(settings):
         known = database.collection(settings, "libraries")
+        seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
+        if missing_kinds := [kind for kind in KINDS if kind not in seconds]:
+            known.bulk_write(
+                [
+                    UpdateOne(
+                        {"_id": f"{vendor}.{kind}"},
+                        {
+                            "$setOnInsert": {
+                                "vendor": vendor, "kind": kind, "window": table.window_seconds(kind)
+                            }
+                        },
+                        upsert=True,
+                    )
+                    for kind in missing_kinds
+                ]
+            )  # fmt: skip
+            seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
         libraries = {}
         for kind in KINDS:
-            name = f"{vendor}.{kind}"
-            known.update_one(
-                {"_id": name},
-                {"$setOnInsert": {"vendor": vendor, "kind": kind, "window": table.window_seconds(kind)}},
-                upsert=True,
-            )
-            found = known.find_one({"_id": name}) or {}
-            _check_window(settings, vendor, kind, found["window"])
-            libraries[kind] = _library(settings, vendor, kind, found["window"])
+            _check_window(settings, vendor, kind, seconds[kind])
+            libraries[kind] = _library(settings, vendor, kind, seconds[kind])
         missing = [library for library in libraries.values() if not _is_made(library)]
         if missing:
             _make(settings, missing)
@@ -93,6 +104,13 @@ def named(settings: Settings, name: str) -> Library:
         return _library(settings, vendor, kind, settings.vendor(vendor).window_seconds(kind))
     _check_window(settings, vendor, kind, found["window"])
     return _library(settings, vendor, kind, found["window"])
+
+
+def symbols_of(settings: Settings, name: str) -> list[str]:
+    """The symbols that the library holds documents of, sorted."""
+    library = named(settings, name)
+    with database.answering(settings):
+        return sorted(library.collection.distinct("sy"))
 
 
 def _check_window(settings: Settings, vendor: str, kind: str, seconds: int) -> None:

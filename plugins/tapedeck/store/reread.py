@@ -1,0 +1,130 @@
+"""Reading again, from the log, what some windows of one partition are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import TopicPartition
+from msgspec import structs
+
+from tapedeck.columns import Columns, concat
+from tapedeck.log import client
+from tapedeck.log.decode import Undecodable, decode_records
+from tapedeck.log.meta import VendorTopics
+from tapedeck.log.plan import Claim, Plan, Range
+from tapedeck.log.read import read
+from tapedeck.message import KINDS
+from tapedeck.settings import Settings
+from tapedeck.store.documents import Stored
+from tapedeck.store.window import between, beyond, ordered
+
+Spans = Mapping[str, tuple[int, int]]
+"""By topic id, offsets [start, next) of one partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A stretch of one partition's log, decoded: by kind, in order, its margins included."""
+
+    columns: dict[str, Columns]
+    voids: Columns | None
+    undecodable: list[Undecodable]
+    claims: tuple[Claim, ...]
+    numbers: dict[str, int]
+    """Topic id → number, of the topics that there are."""
+    lows: dict[str, int]
+    """Topic id → the first offset that Kafka still holds; not asked for where no window stands."""
+    backfills: frozenset[int]
+    margin: int
+    expired: bool
+    """Whether the log no longer reaches back to the stretch's start."""
+    notes: tuple[str, ...]
+
+    def beyond(self, standing: Sequence[Stored], records: Columns) -> Columns:
+        """The records that no stored window has read."""
+        spans = [
+            (s.span, {self.numbers[c.topic_id]: c.next for c in s.claims if c.topic_id in self.numbers})
+            for s in standing
+        ]
+        return beyond(spans, records)
+
+    def is_cut(self, standing: Sequence[Stored]) -> bool:
+        """Whether Kafka no longer holds all that these documents were built from."""
+        return any(
+            claim.next > claim.start
+            and (claim.topic_id not in self.lows or self.lows[claim.topic_id] > claim.start)
+            for stored in standing
+            for claim in stored.claims
+        )
+
+
+def reread(
+    settings: Settings,
+    plan: Plan,
+    partition: int,
+    pins: VendorTopics,
+    standing: Sequence[Stored],
+    late: Spans,
+) -> Reread:
+    """Read one partition of a plan, and on to where the stored windows and the late messages reach.
+
+    Raises Incomplete where Kafka deleted some of it after the plan was made.
+    """
+    ranges, claims = _widened(plan, partition, pins, standing, late)
+    wide = plan.slice.widen(plan.margin)
+    found: dict[str, list[Columns]] = {kind: [] for kind in KINDS}
+    voids: list[Columns] = []
+    bad: dict[tuple[str, int], Undecodable] = {}
+    for records in read(settings, ranges):
+        decoded = decode_records(records, plan.partitions)
+        bad.update({(u.topic_id, u.offset): u for u in decoded.undecodable})
+        for kind, columns in decoded.messages.items():
+            found[kind].append(between(columns, wide))
+        if decoded.voids is not None:
+            voids.append(decoded.voids)
+    return Reread(
+        columns={kind: ordered(concat(kind, parts)) for kind, parts in found.items()},
+        voids=concat("void", voids) if voids else None,
+        undecodable=list(bad.values()),
+        claims=claims,
+        numbers={pin.id: pin.number for pin in pins.log},
+        lows=_lows(settings, pins, partition) if standing else {},
+        backfills=frozenset({pins.backfill.number}),
+        margin=plan.margin,
+        expired=partition in plan.expired,
+        notes=plan.notes,
+    )
+
+
+def _widened(
+    plan: Plan, partition: int, pins: VendorTopics, standing: Sequence[Stored], late: Spans
+) -> tuple[list[Range], tuple[Claim, ...]]:
+    """The plan's ranges and claims, widened. A record that is so read twice counts once later on."""
+    ranges, claims = list(plan.of(partition)), []
+    named = {pin.id: pin for pin in pins.log}
+    for claim in plan.claimed(partition):
+        pin = named[claim.topic_id]
+        blank = Range(
+            topic=pin.name, topic_id=pin.id, number=pin.number, partition=partition, start=0, stop=0,
+            start_reason="exact", stop_reason="exact",
+        )  # fmt: skip
+        first, last = late.get(claim.topic_id, (claim.next, claim.next))
+        reach = max((stored.through(claim.topic_id) for stored in standing), default=0)
+        end = max(claim.next, reach, last)
+        known = pin.number == pins.backfill.number  # a plan reads of it only what extents name
+        for start, stop in ((claim.next, end), (first, last if known else min(last, claim.start))):
+            if stop > start:
+                ranges.append(structs.replace(blank, start=start, stop=stop))
+        claims.append(structs.replace(claim, next=end))
+    return ranges, tuple(claims)
+
+
+def _lows(settings: Settings, pins: VendorTopics, partition: int) -> dict[str, int]:
+    with client.consumer(settings) as consumer:
+        return {
+            pin.id: consumer.get_watermark_offsets(
+                TopicPartition(pin.name, partition), client.CONTACT_SECONDS
+            )[0]
+            for pin in pins.log
+        }

@@ -1,0 +1,123 @@
+"""A vendor's log as collectors and loaders would have written it, on the tests' real broker."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import TopicPartition
+from msgspec import structs
+
+from tapedeck import message as m
+from tapedeck.log import client, meta, topics
+from tapedeck.log.meta import Extent, Life, TopicPin, VendorTopics
+from tapedeck.partitions import partition_of
+from tapedeck.settings import Settings
+from tapedeck.slices import NS
+
+VENDOR = "binance_usdm"
+HOUR = 3600 * NS
+T0 = (time.time_ns() // NS // 3600 - 6) * HOUR
+"""A whole hour within the live topic's retention."""
+
+
+def trade(ts: int, seq: int = 0, symbol: str = "BTCUSDT", src: int = 1) -> m.Trade:
+    """A trade whose price tells its seq."""
+    return m.Trade(symbol, ts - 5_000_000, ts, seq, max(seq - 1, 0), src, 100.0 + seq / 10, 1.0, 1)
+
+
+@dataclass
+class Published:
+    """The log of one vendor."""
+
+    settings: Settings
+    vendor: str = VENDOR
+    topics: VendorTopics = field(init=False)
+    lives: dict[int, Life] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.topics = topics.ensure(self.settings, self.vendor)
+
+    @property
+    def live(self) -> TopicPin:
+        return self.topics.live[0]
+
+    def partition(self, symbol: str = "BTCUSDT") -> int:
+        return partition_of(symbol, self.live.partitions)
+
+    def publish(self, *messages: m.Message, to: TopicPin | None = None) -> None:
+        """In the order given; "*" records go to every partition."""
+        pin = to or self.live
+        producer = client.producer(self.settings)
+        for message in messages:
+            home = partition_of(message.symbol, pin.partitions)
+            whole = message.symbol == m.WHOLE_FEED
+            for p in range(pin.partitions) if whole else [home]:
+                self.record(producer, pin, p, message)
+        assert producer.flush(20) == 0
+
+    @staticmethod
+    def record(producer: client.Producer, pin: TopicPin, partition: int, message: m.Message) -> None:
+        producer.produce(
+            pin.name, m.encode(message), key=message.symbol, partition=partition,
+            timestamp=message.ts_recv // 1_000_000,
+        )  # fmt: skip
+
+    def garbage(self, ts: int, symbol: str = "BTCUSDT") -> None:
+        """A record that is no message."""
+        producer = client.producer(self.settings)
+        producer.produce(
+            self.live.name, b"\xc1 no message", key=symbol, partition=self.partition(symbol),
+            timestamp=ts // 1_000_000,
+        )  # fmt: skip
+        assert producer.flush(20) == 0
+
+    def register(self, since: int, src: int = 1) -> None:
+        """A collector that begins at `since`."""
+        life = Life(vendor=self.vendor, src=src, since=since, topic_id=self.live.id)
+        meta.put(self.settings, life)
+        self.lives[src] = life
+        self.beat(since, src)
+
+    def beat(self, ts: int, src: int = 1, closing: int = 0) -> None:
+        """Its heartbeat in every partition."""
+        since = self.lives[src].since
+        self.publish(m.Heartbeat("*", 0, ts, 0, 0, src, since, 0, closing))
+
+    def close(self, ts: int, src: int = 1) -> None:
+        """Its closing heartbeat."""
+        self.beat(ts, src, closing=1)
+        life = structs.replace(self.lives[src], closed=ts, closing=self.ends(self.live))
+        meta.put(self.settings, life)
+
+    def load(self, messages: Iterable[m.Message], src: int = 1007) -> None:
+        """Messages of a file, into the backfill topic, in an extent."""
+        messages = list(messages)
+        extent = Extent(
+            id=uuid.uuid4().hex, vendor=self.vendor, topic_id=self.topics.backfill.id, src=src,
+            start=self.ends(self.topics.backfill),
+        )  # fmt: skip
+        meta.put(self.settings, extent)
+        self.publish(*messages, to=self.topics.backfill)
+        times = [message.ts_recv for message in messages] + [
+            message.end for message in messages if isinstance(message, m.Void)
+        ]
+        meta.put(
+            self.settings,
+            structs.replace(extent, next=self.ends(self.topics.backfill), first=min(times), last=max(times)),
+        )
+
+    def ends(self, pin: TopicPin) -> dict[int, int]:
+        """The next offset of each partition."""
+        with client.consumer(self.settings) as consumer:
+            return {
+                p: consumer.get_watermark_offsets(TopicPartition(pin.name, p), 10)[1]
+                for p in range(pin.partitions)
+            }
+
+    def cut(self, before: int, symbol: str = "BTCUSDT") -> None:
+        """Delete the records below an offset of the symbol's partition of the live topic."""
+        tp = TopicPartition(self.live.name, self.partition(symbol), before)
+        client.admin(self.settings).delete_records([tp])[tp].result(10)
