@@ -2,7 +2,8 @@
 
 `TAPEDECK_KAFKA__BOOTSTRAP=host:9092` sets `bootstrap` in `[kafka]`. Unknown keys are errors that
 name the nearest known one. The file is the one in `TAPEDECK_SETTINGS`, else the `tapedeck.toml` of
-the current folder or the nearest folder above it; without one the defaults below are in force.
+the current folder or the nearest folder above it; without one the defaults below are in force. A relative
+`state_dir` is meant from the file's folder.
 """
 
 from __future__ import annotations
@@ -189,6 +190,8 @@ def load_with_origins(
         sources[".".join(name)] = f"environment {variable}"
     settings = _convert(table, path, sources)
     _check(settings, path)
+    if path and "environment" not in sources.get("state_dir", ""):
+        settings = msgspec.structs.replace(settings, state_dir=str(path.parent / settings.state_dir))
     origins = [
         Origin(name, _mask(name, value), sources.get(name, "default"))
         for name, value in _leaves(msgspec.to_builtins(settings))

@@ -40,7 +40,10 @@ def test_a_file_above_is_found(tmp_path: Path) -> None:
     write(tmp_path, "[kafka]\nport = 7\n")
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    assert load({}, below).kafka.port == 7
+    settings = load({}, below)
+    assert settings.kafka.port == 7
+    assert settings.state == tmp_path / ".tapedeck"
+    assert load({"TAPEDECK_STATE_DIR": "here"}, below).state == Path.cwd() / "here"
 
 
 @pytest.mark.parametrize(
