@@ -21,6 +21,7 @@ from tapedeck.settings import Kafka, Mongo, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+PROGRAM = Path(sys.executable).with_name("tapedeck")
 QUICK_EXPIRY = {
     "log.retention.check.interval.ms": "1000",
     "log.initial.task.delay.ms": "1000",
@@ -87,7 +88,7 @@ def _clear_if_orphaned(place: Path) -> None:
 
 
 def _clear(place: Path) -> None:
-    stack.down(Settings(state_dir=str(place / "state")), lambda _: None, seconds=10)
+    stack.down(Settings(state_dir=str(place / "state")), lambda _: None, seconds=3)
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -100,6 +101,6 @@ def tapedeck(
     if settings_file:
         environ["TAPEDECK_SETTINGS"] = str(settings_file)
     return subprocess.run(
-        [str(Path(sys.executable).with_name("tapedeck")), *words],
+        [str(PROGRAM), *words],
         env=environ, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip

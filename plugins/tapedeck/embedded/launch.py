@@ -7,6 +7,7 @@ not know. How it was started is kept beside the record, for the supervisor to st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from tapedeck.embedded import process
+from tapedeck.embedded import lock, process
 from tapedeck.endpoints import Server
 from tapedeck.errors import Unavailable
 
@@ -67,11 +68,13 @@ def start(state: Path, name: str) -> Server:
     """Start the server whose launch was saved and give its record.
 
     Returns once the program has been entered, not when it is ready. Raises Unavailable with the
-    reason where it can't be.
+    reason where it can't be. The launcher shares the starter's lock: if the starter is killed now,
+    the lock is let go of only when the server is on record, so no `down` misses it.
     """
     done = subprocess.run(
         [sys.executable, "-P", "-m", "tapedeck.embedded.launch", str(state), name],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        pass_fds=lock.descriptors(),
     )  # fmt: skip
     if done.returncode:
         reason = (done.stderr.strip() or f"exit {done.returncode}").splitlines()[-1]
@@ -109,6 +112,10 @@ def _become(state: Path, launch: Launch, log: int) -> None:
         log=launch.log, birth=process.birth(pid),
     )  # fmt: skip
     write_whole(record_file(state, launch.name), msgspec.json.encode(record))
+    for shared in map(int, os.listdir("/proc/self/fd")):
+        if shared > 2:
+            with contextlib.suppress(OSError):  # the listing's own
+                os.set_inheritable(shared, False)
     os.chdir(launch.cwd)
     if launch.user:
         import pwd

@@ -12,6 +12,13 @@ from pathlib import Path
 from tapedeck.errors import Unavailable
 
 _POLL = 0.1
+_held: set[int] = set()
+"""Descriptors by which this process holds locks; `launch.start` hands them on, see there."""
+
+
+def descriptors() -> tuple[int, ...]:
+    """The descriptors of the locks that this process holds."""
+    return tuple(_held)
 
 
 @contextmanager
@@ -35,7 +42,8 @@ def held(state: Path, say: Callable[[str], None], seconds: float) -> Iterator[No
                     "end it, then run this again"
                 )
             time.sleep(_POLL)
-        yield
+        with _noted(fd):
+            yield
     finally:
         os.close(fd)
 
@@ -49,9 +57,22 @@ def tried(state: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _take(fd)
+        if _take(fd):
+            with _noted(fd):
+                yield True
+        else:
+            yield False
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _noted(fd: int) -> Iterator[None]:
+    _held.add(fd)
+    try:
+        yield
+    finally:
+        _held.discard(fd)
 
 
 def _open(state: Path) -> int:
