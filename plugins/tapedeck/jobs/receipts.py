@@ -108,7 +108,7 @@ def issue(
         seconds=round((ended - origin.started) / NS, 3), outcome=outcome,
         complete=plan is not None and plan.complete, counts=counts, before=before, after=after,
         plan=plan.digest if plan else "", ranges=msgspec.json.decode(plan.to_json()) if plan else {},
-        asked=asked or {}, notes=[*(plan.notes if plan else ()), *notes], code=code,
+        asked=asked or {}, notes=list(dict.fromkeys((*(plan.notes if plan else ()), *notes))), code=code,
     )  # fmt: skip
     document = {"_id": receipt.id, "ended": ended, "vendor": vendor, "job": job, "json": receipt.to_json()}
     with database.answering(settings):

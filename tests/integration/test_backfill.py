@@ -1,0 +1,99 @@
+"""The nightly rebuild as a job: a frozen plan, a receipt that proves, nothing twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tapedeck import message as m
+from tapedeck.errors import BadInput, Mismatch
+from tapedeck.jobs import backfill, plans, receipts
+from tapedeck.jobs.receipts import Origin, Receipt
+from tapedeck.log.timeline import timeline
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice
+from tests.published import HOUR, T0, VENDOR, Published, trade
+
+OF = Slice(T0, T0 + HOUR)
+
+
+@pytest.fixture
+def log(settings: Settings) -> Published:
+    """An hour of two symbols by a collector that has closed."""
+    log = Published(settings)
+    log.register(T0 - 60 * NS)
+    messages: list[m.Message] = []
+    for i in range(60):
+        messages += [trade(T0 + i * 60 * NS, i + 1), trade(T0 + i * 60 * NS + 1, i + 1, "ETHUSDT")]
+    log.publish(*messages)
+    log.close(T0 + HOUR + 120 * NS)
+    return log
+
+
+def run(settings: Settings, of: Slice = OF) -> Receipt:
+    origin = Origin(who="test", started=time.time_ns())
+    return backfill.backfill(settings, VENDOR, of, origin=origin, say=lambda _: None)
+
+
+def test_the_receipt_says_what_was_written_and_the_second_run_writes_nothing(
+    settings: Settings, log: Published
+) -> None:
+    first = run(settings)
+    assert first.outcome == "written"
+    assert first.counts["messages"] == timeline(VENDOR, settings).count(OF.start, OF.end).messages == 120
+    assert first.counts["windows_written"] == 12
+    assert first.before == "0" * 32 != first.after
+    assert first.complete
+    again = run(settings)
+    assert again.outcome == "unchanged"
+    assert (again.counts["windows_written"], again.counts["windows_equal"]) == (0, 12)
+    assert again.before == again.after == first.after
+    assert again.plan == first.plan
+    assert plans.load(settings, first.plan).slice == OF
+
+
+def test_two_at_once_end_as_one(settings: Settings, log: Published) -> None:
+    done: list[Receipt] = []
+    both = [threading.Thread(target=lambda: done.append(run(settings))) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [receipt.counts["messages"] for receipt in done] == [120, 120]
+    assert done[0].after == done[1].after
+    assert run(settings).outcome == "unchanged"
+
+
+def test_a_slice_in_the_middle_of_windows_rebuilds_them_whole(settings: Settings, log: Published) -> None:
+    part = run(settings, Slice(T0 + 605 * NS, T0 + 1300 * NS))
+    assert part.counts["windows_written"] == 4  # two windows of two symbols
+    assert part.counts["messages"] == 40
+    assert plans.load(settings, part.plan).slice == Slice(T0 + 600 * NS, T0 + 1800 * NS)
+    assert run(settings).counts["windows_equal"] == 4
+
+
+def test_a_vendor_of_which_nothing_is_recorded_is_a_receipt_of_zero(settings: Settings) -> None:
+    receipt = run(settings)
+    assert (receipt.outcome, receipt.counts["messages"], receipt.plan) == ("empty", 0, "")
+    assert receipt.notes == [f"nothing is recorded of {VENDOR} yet"]
+
+
+def test_a_slice_that_holds_nothing_is_a_receipt_of_zero(settings: Settings, log: Published) -> None:
+    receipt = run(settings, Slice(T0 - 24 * HOUR, T0 - 23 * HOUR))
+    assert (receipt.outcome, receipt.counts["messages"]) == ("empty", 0)
+
+
+def test_a_part_that_is_missing_makes_no_receipt(settings: Settings, log: Published) -> None:
+    order, plan = backfill.prepare(settings, VENDOR, OF)
+    assert plan is not None
+    parts = [backfill.rebuild_part(settings, order, plan, p) for p in order.partitions[1:]]
+    with pytest.raises(Mismatch, match="lacks its partitions 0"):
+        backfill.finish(settings, order, plan, parts, Origin(who="test", started=1))
+    assert receipts.recent(settings) == []
+
+
+def test_an_unknown_vendor_is_one_sentence(settings: Settings) -> None:
+    with pytest.raises(BadInput, match="did you mean 'binance_usdm'"):
+        backfill.prepare(settings, "binance_usd", OF)
