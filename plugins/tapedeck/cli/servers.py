@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -95,12 +96,13 @@ def status(watch: bool, as_json: bool) -> None:
     if not watch:
         click.echo(show())
         return
-    while True:
-        text = show()
-        if not as_json:
-            click.clear()
-        click.echo(text)
-        time.sleep(_WATCH_EVERY)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            text = show()
+            if not as_json:
+                click.clear()
+            click.echo(text)
+            time.sleep(_WATCH_EVERY)
 
 
 @click.command()

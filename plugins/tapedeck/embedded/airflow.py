@@ -39,19 +39,27 @@ COMPONENTS = {
 
 
 def login(settings: Settings) -> tuple[str, str]:
-    """The admin's user and password: those that are set; an empty password is made up once and kept.
+    """The admin's user and password: those that are set, else the password that `up` made up and kept.
 
-    Raises Unavailable where it has to be made up and can't be kept.
+    Raises Unavailable where there is neither.
     """
     user = settings.airflow.user
-    if settings.airflow.password:
-        return user, settings.airflow.password
-    path = password_file(settings)
+    password = settings.airflow.password or _read_table(password_file(settings)).get(user, "")
+    if not password:
+        raise Unavailable(
+            f"no password of {user!r} for Airflow is known: "
+            "run `tapedeck up`, or set TAPEDECK_AIRFLOW__PASSWORD"
+        )
+    return user, password
+
+
+def keep_password(settings: Settings) -> None:
+    """Put the admin's password where Airflow reads it, made up where none is set and none was kept."""
+    user, path = settings.airflow.user, password_file(settings)
     kept = _read_table(path)
-    if user not in kept:
-        kept[user] = secrets.token_urlsafe(12)
-        _keep(path, kept)
-    return user, kept[user]
+    password = settings.airflow.password or kept.get(user) or secrets.token_urlsafe(12)
+    if kept.get(user) != password:
+        _keep(path, {**kept, user: password})
 
 
 def password_file(settings: Settings) -> Path:

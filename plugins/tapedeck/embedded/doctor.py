@@ -108,7 +108,7 @@ def _java(_: Settings) -> Finding:
 
 
 def _maven(settings: Settings) -> Finding:
-    if (settings.cache / f"kafka-{kafka.VERSION}").is_dir():
+    if kafka.folder(settings).is_dir():
         return Finding("Maven", True, f"not needed, Kafka {kafka.VERSION} is in {settings.cache}")
     text = re.sub(r"\x1b\[[0-9;]*m", "", _words("mvn", "-version"))
     if "Apache Maven" in text:

@@ -61,30 +61,35 @@ _JVM = [
 ]  # fmt: skip
 
 
+def folder(settings: Settings) -> Path:
+    """Where Kafka's jars are, once they are fetched."""
+    return settings.cache / f"kafka-{VERSION}"
+
+
 def jars(settings: Settings) -> Path:
     """The folder of Kafka's jars, fetched by Maven where it is not there yet.
 
     It is made whole or not at all: a broken download never counts, and two that fetch at once end
     with one. Raises Unavailable with Maven's last words.
     """
-    folder = settings.cache / f"kafka-{VERSION}"
-    if folder.is_dir():
-        return folder
+    place = folder(settings)
+    if place.is_dir():
+        return place
     if not shutil.which("mvn"):
         raise Unavailable("Maven (mvn) is not on the PATH and Kafka is fetched by it: see `tapedeck doctor`")
     try:
         settings.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="kafka-", dir=settings.cache) as work:
             _fetch(Path(work))
-            if not folder.is_dir():
-                (Path(work) / "jars").rename(folder)
+            if not place.is_dir():
+                (Path(work) / "jars").rename(place)
     except OSError as e:
-        if not folder.is_dir():  # else another process was quicker
+        if not place.is_dir():  # else another process was quicker
             raise Unavailable(
                 f"Kafka's jars can't be kept in {settings.cache} ({e.strerror}): "
                 "make room or set TAPEDECK_CACHE_DIR to another folder"
             ) from e
-    return folder
+    return place
 
 
 def prepare(settings: Settings, ports: Ports) -> Launch:

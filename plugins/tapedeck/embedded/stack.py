@@ -132,7 +132,7 @@ def _start_airflow(settings: Settings, ports: Ports, say: Say, end: float) -> No
     database = endpoints.read_server(settings, POSTGRES.name)
     if database is None:
         raise Unavailable(f"PostgreSQL has left no record in {settings.state}: run `tapedeck up` again")
-    user, _ = airflow.login(settings)
+    airflow.keep_password(settings)
     if airflow.migrate(settings, database.address, end - time.monotonic()):
         say("Airflow: database made")
     titles = {airflow.API: "Airflow"} | {
@@ -146,7 +146,7 @@ def _start_airflow(settings: Settings, ports: Ports, say: Say, end: float) -> No
     url = endpoints.resolve(settings).airflow.url
     airflow.ensure_pool(settings, url)
     where = "as set" if settings.airflow.password else f"in {airflow.password_file(settings)}"
-    say(f"Airflow: log in at {url} as {user}, password {where}")
+    say(f"Airflow: log in at {url} as {settings.airflow.user}, password {where}")
 
 
 def start_all(settings: Settings, servers: Sequence[Embedded], ports: Ports, say: Say, end: float) -> None:
@@ -168,6 +168,8 @@ def _start(settings: Settings, server: Embedded, ports: Ports, say: Say) -> tupl
         return record, False
     if record:
         process.end([record], 0)
+    if server is KAFKA and not kafka.folder(settings).is_dir():
+        say(f"Kafka: fetching {kafka.VERSION} by Maven into {settings.cache}")
     try:
         how = server.prepare(settings, ports)
         launch.save(state, how)
