@@ -20,13 +20,24 @@ from tapedeck.message import CONNECTED, DISCONNECTED, WHOLE_FEED, Heartbeat, Mes
 from tapedeck.partitions import partition_of
 from tapedeck.tape.position import Lane
 from tapedeck.tape.segment import Place, own_of
-from tapedeck.vendors import Chatter, Refusal, Vendor
+from tapedeck.vendors import Chatter, Normalised, Refusal, Vendor
 
 MS = 1_000_000
 MOST_ROUTES = 1_000_000
+TOO_LONG = "the message is longer than the topic's max.message.bytes"
 
 Send = Callable[[int, bytes, bytes, int], None]
 """(lane, value, key, CreateTime in ms)"""
+
+
+def normalised(
+    vendor: Vendor, payload: bytes, recv_ns: int, src: int, symbol: str | None = None
+) -> Normalised:
+    """What a payload says. A fault in the vendor's code is a refusal: neither a stop nor silent."""
+    try:
+        return vendor.normalise(payload, recv_ns, src, symbol)
+    except Exception as e:
+        return [Refusal(f"the normaliser failed: {type(e).__name__}")]
 
 
 class Lines:
@@ -40,7 +51,6 @@ class Lines:
     ) -> None:
         """`limits`: the most bytes of a value in the live and in the quarantine topic."""
         self._vendor, self._src, self._send = vendor, src, send
-        self._normalise = vendor.normalise
         self._served = list(served)
         self._partitions = self.quarantine = len(served) - 1
         self._home = partition_of(WHOLE_FEED, self._partitions)
@@ -81,11 +91,10 @@ class Lines:
                 self._refuse(payload, recv_ns, 0, "the tape's base64 is damaged")
                 return
         k = 0
-        for said in self._read(payload, recv_ns):
-            kind = type(said)
-            if kind is Refusal:
+        for said in normalised(self._vendor, payload, recv_ns, self._src):
+            if isinstance(said, Refusal):
                 self._refuse(payload, recv_ns, k, said.reason)
-            elif kind is Chatter:
+            elif isinstance(said, Chatter):
                 self.counts[f"chatter {said.name}"] += 1
                 continue
             else:
@@ -122,12 +131,6 @@ class Lines:
         """A line that is none: kept in quarantine beside the line before it."""
         self._refuse(line, self.stamp or self.life, -1 if self.stamp else 0, "the tape's line is damaged")
 
-    def _read(self, payload: bytes, recv_ns: int) -> Sequence[Any]:
-        try:
-            return self._normalise(payload, recv_ns, self._src)
-        except Exception as e:  # a vendor's fault must not stop the feed, nor be silent
-            return [Refusal(f"the normaliser failed: {type(e).__name__}")]
-
     def _publish(self, message: Message, payload: bytes, recv_ns: int, k: int) -> None:
         symbol = message.symbol
         route = self._routes.get(symbol) or self._new_route(symbol)
@@ -136,7 +139,7 @@ class Lines:
             return
         value = encode(message)
         if len(value) > self._limit:
-            self._refuse(payload, recv_ns, k, "the message is longer than the topic's max.message.bytes")
+            self._refuse(payload, recv_ns, k, TOO_LONG)
             return
         lane, key = route
         if not self._passed[lane]:

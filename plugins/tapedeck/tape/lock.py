@@ -1,4 +1,4 @@
-"""One at a time: a tape has one supervisor, one taper and one publisher."""
+"""One at a time: a tape has one supervisor, one taper, one publisher; a file is loaded by one process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from tapedeck.errors import BadInput, Unavailable
 
 
 @contextmanager
-def held(folder: Path, role: str, wait: float = 0.0) -> Iterator[None]:
-    """Hold the tape's lock of that role (`collector`, `taper`, `publisher`); the system lets go of it
+def held(
+    folder: Path, role: str, wait: float = 0.0, remedy: str = "or give this one another number with --src"
+) -> Iterator[None]:
+    """Hold the folder's lock of that role (`collector`, `taper`, `publisher`); the system lets go of it
     when the process ends, however it ends. Makes the folder.
 
-    Raises BadInput where another still has it after `wait` seconds, Unavailable where the folder can't
-    be written.
+    Raises BadInput, which ends with `remedy`, where another still has it after `wait` seconds, Unavailable
+    where the folder can't be written.
     """
     fd = _open(folder, role)
     end = time.monotonic() + wait
@@ -27,8 +29,7 @@ def held(folder: Path, role: str, wait: float = 0.0) -> Iterator[None]:
             if time.monotonic() >= end:
                 holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
                 raise BadInput(
-                    f"another {role} (process {holder or 'unknown'}) works on the tape {folder}: end it, or "
-                    "give this one another source number with --src"
+                    f"another {role} (process {holder or 'unknown'}) is at work in {folder}: end it, {remedy}"
                 )
             time.sleep(0.05)
         os.ftruncate(fd, 0)
@@ -56,8 +57,8 @@ def _open(folder: Path, role: str) -> int:
         return os.open(folder / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as e:
         raise Unavailable(
-            f"the tape's folder {folder} can't be written ({e.strerror}): make it writable, or set "
-            "vendors.<vendor>.tape (or state_dir) to a folder that is"
+            f"the folder {folder} can't be written ({e.strerror}): make it writable, or set state_dir (for "
+            "tapes also vendors.<vendor>.tape) to a folder that is"
         ) from e
 
 

@@ -85,7 +85,7 @@ def test_lines_come_back_in_order_over_segments_lives_and_compression(
         for segment in closed[::2]:
             compress(tmp_path, segment)
     assert messages(rest_of(follow(tmp_path), 300)) == written
-    assert len(segments(tmp_path)) > 6
+    assert len(segments(tmp_path)) == 6
 
 
 def test_following_can_begin_at_any_place_it_gave(tmp_path: Path, follow: Callable[..., Follower]) -> None:
@@ -220,7 +220,7 @@ def test_a_full_disk_is_a_loud_stop_that_leaves_whole_lines_only(
 def test_one_tape_has_one_taper(tmp_path: Path) -> None:
     with lock.held(tmp_path, "taper"):
         assert lock.is_held(tmp_path, "taper")
-        with pytest.raises(BadInput, match=rf"another taper \(process {os.getpid()}\) works on the tape"), \
+        with pytest.raises(BadInput, match=rf"another taper \(process {os.getpid()}\) is at work in"), \
                 lock.held(tmp_path, "taper"):  # fmt: skip
             pass
         with lock.held(tmp_path, "publisher"):
