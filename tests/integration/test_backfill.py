@@ -10,7 +10,8 @@ import pytest
 from tapedeck import message as m
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.jobs import backfill, plans, receipts
-from tapedeck.jobs.receipts import Origin, Receipt
+from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice

@@ -9,7 +9,8 @@ import pytest
 
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.jobs import plans, receipts
-from tapedeck.jobs.receipts import Origin, Receipt
+from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.log.plan import Plan, Range
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice

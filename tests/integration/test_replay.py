@@ -12,7 +12,8 @@ from confluent_kafka.admin import NewTopic
 from tapedeck import message as m
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.jobs import lease, plans, receipts, replay, target
-from tapedeck.jobs.receipts import Origin, Receipt
+from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Extent, TopicPin
 from tapedeck.log.timeline import timeline

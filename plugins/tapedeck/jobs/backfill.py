@@ -13,7 +13,8 @@ from msgspec import Struct, structs
 
 from tapedeck.errors import Mismatch
 from tapedeck.jobs import plans, receipts
-from tapedeck.jobs.receipts import Origin, Receipt
+from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import meta
 from tapedeck.log.plan import Plan
 from tapedeck.log.resolve import resolve

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from tapedeck.errors import Unavailable
-from tapedeck.jobs.receipts import person
+from tapedeck.jobs.origin import person
 from tapedeck.settings import Settings
 from tapedeck.store import database
 from tapedeck.store.database import Document

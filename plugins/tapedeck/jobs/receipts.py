@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import importlib.metadata
-import socket
 import time
 import uuid
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from msgspec import Struct
 
 from tapedeck.digest import NAME as DIGEST
 from tapedeck.errors import BadInput, Mismatch
+from tapedeck.jobs.origin import Origin
 from tapedeck.log.plan import Plan
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, format_time
@@ -22,14 +21,6 @@ from tapedeck.store import database
 
 COLLECTION = "receipts"
 Outcome = Literal["written", "unchanged", "empty"]
-
-
-class Origin(Struct, frozen=True, kw_only=True):
-    """Who asked for a job, since when (UTC ns) it runs, and in which Airflow run, if in one."""
-
-    who: str
-    started: int
-    run: str = ""
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -136,15 +127,6 @@ def find(settings: Settings, identity: str) -> Receipt:
         what = "more than one receipt's id begins" if documents else "no receipt's id begins"
         raise BadInput(f"{what} with {identity!r}: `tapedeck receipts` lists them")
     return _decode(documents[0])
-
-
-def person() -> str:
-    """Who runs this process, as `user@host`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _decode(document: dict[str, Any]) -> Receipt:

@@ -21,7 +21,8 @@ from tapedeck.errors import BadInput, Mismatch
 from tapedeck.jobs import lease, plans, receipts, target
 from tapedeck.jobs.kept import Kept, Share, kept
 from tapedeck.jobs.known import check_known
-from tapedeck.jobs.receipts import Origin, Receipt
+from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.jobs.standing import Standing, behind, survey
 from tapedeck.jobs.target import Target
 from tapedeck.log import meta, produce

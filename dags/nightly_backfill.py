@@ -1,0 +1,109 @@
+"""### Rebuild a day's windows from the log
+
+Every night, for every vendor: the day's windows are built anew from the log, those that differ from what
+Arctic holds are written, and a receipt says so. The day is the run's data interval, midnight to midnight
+UTC, so Airflow's own Backfill rebuilds any range of days. By hand it takes any slice: *Start* and *End*.
+
+- **vendors** says which slice and which vendors it is about.
+- **plan**, one a vendor, freezes the offsets to read. A vendor of which nothing is recorded has no plan.
+- **rebuild**, one a vendor and partition, writes the windows that differ. It never shrinks what Kafka has
+  since deleted.
+- **receipt**, one a vendor, proves it: `tapedeck receipts`. It fails where a part of its vendor failed; the
+  other vendors stay green.
+
+Run again, it writes nothing. Two at once end as one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
+
+from tapedeck.airflow.params import some_vendors, times
+from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+
+Json = dict[str, Any]
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULTS,
+    params={**some_vendors(), **times()},
+    tags=["tapedeck", "backfill"],
+    doc_md=__doc__,
+)
+def nightly_backfill() -> None:
+    @task
+    @in_one_sentence
+    def vendors(params: Json | None = None) -> list[Json]:
+        """Which vendors and which slice."""
+        from tapedeck.airflow import connections
+
+        asked = params or {}
+        settings, of = connections.load(), slice_in_force(asked)
+        chosen = asked["vendors"] or sorted(settings.vendors)
+        for name in chosen:
+            settings.vendor(name)
+        return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
+
+    @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @in_one_sentence
+    def plan(of: Json) -> Json:
+        """Freeze one vendor's plan."""
+        from msgspec import to_builtins
+
+        from tapedeck.airflow import connections
+        from tapedeck.jobs import backfill, plans
+        from tapedeck.slices import Slice
+
+        settings = connections.load()
+        order, frozen = backfill.prepare(settings, of["vendor"], Slice(of["start"], of["end"]))
+        if frozen is None:
+            say("nothing is recorded of %s yet", order.vendor)
+        else:
+            for line in frozen.table().splitlines():
+                say("%s", line)
+            plans.keep(settings, frozen)
+        found: Json = to_builtins(order)
+        return found
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    @in_one_sentence
+    def parts(orders: list[Json]) -> list[Json]:
+        """Every partition of every vendor that has a plan."""
+        return [{"order": order, "partition": p} for order in orders or [] for p in order["partitions"]]
+
+    @task(map_index_template="{{ task.op_kwargs['order']['vendor'] }} {{ task.op_kwargs['partition'] }}")
+    @in_one_sentence
+    def rebuild(order: Json, partition: int) -> Json:
+        """Rebuild one vendor's windows of one partition."""
+        from msgspec import convert, to_builtins
+
+        from tapedeck.airflow import connections
+        from tapedeck.jobs import backfill, plans
+
+        settings, asked = connections.load(), convert(order, backfill.Order)
+        part = backfill.rebuild_part(settings, asked, plans.load(settings, asked.plan), partition)
+        say("%s partition %s: %s", asked.vendor, partition, part.done)
+        return {"vendor": asked.vendor, "part": to_builtins(part)}
+
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @in_one_sentence
+    def receipt(of: Json, orders: list[Json], rebuilt: list[Json]) -> Json:
+        """Prove what was done for one vendor."""
+        from tapedeck.airflow import connections, nightly
+
+        made = nightly.receipt(connections.load(), of["vendor"], orders, rebuilt, origin())
+        say("receipt %s: %s", made.id, made.line)
+        return {"id": made.id, "outcome": made.outcome, "counts": made.counts}
+
+    of = vendors()
+    orders = plan.expand(of=of)
+    rebuilt = rebuild.expand_kwargs(parts(orders))
+    receipt.partial(orders=orders, rebuilt=rebuilt).expand(of=of)
+
+
+nightly_backfill()

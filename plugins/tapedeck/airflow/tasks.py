@@ -1,0 +1,78 @@
+"""Tasks on the tape: bounded by the pool, retried for infrastructure only, failing in one sentence."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+
+from tapedeck.airflow.slice import slice_of
+from tapedeck.errors import TapedeckError, Unavailable
+from tapedeck.jobs.origin import Origin
+from tapedeck.slices import Slice
+
+POOL = "tapedeck"
+"""Bounds how many tasks work on the tape at once, also over Airflow's own Backfill, which overrides a
+DAG's own limit. `tapedeck up` makes it in the embedded Airflow; elsewhere it is made once:
+`airflow pools set tapedeck 4 "Tasks that read or write the tape"`."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = logging.getLogger("tapedeck")
+say = log.info
+
+
+class Refused(SystemExit):
+    """Ends a task that no retry can help. Airflow shows a SystemExit without frames of traceback."""
+
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "tapedeck",
+    "pool": POOL,
+    "retries": 3,
+    "retry_delay": timedelta(seconds=15),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": ExceptionRetryPolicy(
+        rules=[RetryRule(exception=Refused, action=RetryAction.FAIL, reason="running it again can't help")]
+    ),
+}
+"""`default_args` of all DAGs."""
+
+
+def in_one_sentence(function: Callable[P, R]) -> Callable[P, R]:
+    """Log what tapedeck fails with as its one sentence. Only what is Unavailable is tried again."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Unavailable as e:
+            log.error("%s", e)
+            raise SystemExit(e.exit_code) from None
+        except TapedeckError as e:
+            log.error("%s", e)
+            raise Refused(e.exit_code) from None
+
+    return run
+
+
+def slice_in_force(params: Mapping[str, Any]) -> Slice:
+    """The slice of the run that this task is in; it is the first line that the task logs."""
+    context: Mapping[str, Any] = get_current_context()
+    of = slice_of(params, context.get("data_interval_start"), context.get("data_interval_end"))
+    say("slice %s", of)
+    return of
+
+
+def origin() -> Origin:
+    """Who started the run that this task is in, and when."""
+    run = get_current_context()["dag_run"]
+    who = getattr(run, "triggering_user_name", None) or f"airflow ({run.run_type.value})"
+    started = int(run.start_date.timestamp() * 1_000_000) * 1000 if run.start_date else time.time_ns()
+    return Origin(who=who, started=started, run=run.run_id)
