@@ -80,6 +80,8 @@ class Writer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     grace: str = "60s"
     late_every: str = "5s"
+    memory_bytes: Count = 2**30
+    """Rows of open windows beyond this are let go, and read again when their windows close."""
 
 
 class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,266 @@
+"""What a writer holds in memory of one partition: the records of windows that are still open.
+
+Live records only. Windows that history or a void touches, that came late, or whose rows were let go
+are built from the log instead (`Mend`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tapedeck.columns import Array, Columns, concat
+from tapedeck.log.plan import Claim
+from tapedeck.message import KINDS
+from tapedeck.slices import Slice
+from tapedeck.store.rebuilt import Key
+from tapedeck.store.shown import Shown
+from tapedeck.store.window import between, ordered
+
+MINUTE_MS = 60_000
+MS = 1_000_000
+SMALL = 20_000
+
+
+@dataclass(slots=True)
+class Reach:
+    """How far one live topic's partition was read, and since which time it is whole in memory."""
+
+    topic_id: str
+    position: int
+    """The next offset to read."""
+    whole_from: int
+    """Every record with a later or the same ts_recv (UTC ns) has been read and kept."""
+    saved: int = 0
+    """Below this offset everything is safe already: what came late there needs no mending."""
+    shown: Shown = field(default_factory=Shown)
+    first: dict[int, int] = field(default_factory=dict)
+    """Minute since the epoch → least offset of its records."""
+
+    def index(self, offsets: Array, timestamps_ms: Array) -> None:
+        """Take note of where each minute's records begin."""
+        minutes = timestamps_ms // MINUTE_MS
+        for minute in np.unique(minutes).tolist():
+            offset = int(offsets[minutes == minute][0])
+            self.first[minute] = min(self.first.get(minute, offset), offset)
+        self.position = int(offsets[-1]) + 1
+
+    def claim(self, partition: int, time: int) -> Claim:
+        """What has been read of all that bears this time (UTC ns) or a later one."""
+        minute = time // MS // MINUTE_MS
+        start = min((o for m, o in self.first.items() if m >= minute), default=self.position)
+        return Claim(topic_id=self.topic_id, partition=partition, start=start, next=self.position)
+
+    def forget(self, time: int) -> None:
+        """Drop the index of what is older."""
+        minute = time // MS // MINUTE_MS
+        for old in [m for m in self.first if m < minute]:
+            del self.first[old]
+
+
+@dataclass(slots=True)
+class Mend:
+    """Windows of one partition that are to be rebuilt from the log, and the offsets that say so.
+
+    `spans`: by topic id, [start, next) of the records behind it; positions stay below them.
+    `sweeps`: stretches of which every window is meant, whatever its symbol.
+    """
+
+    keys: set[Key] = field(default_factory=set)
+    sweeps: list[Slice] = field(default_factory=list)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.sweeps)
+
+    def note(self, topic_id: str, offset: int) -> None:
+        """A record at this offset is behind it."""
+        first, last = self.spans.get(topic_id, (offset, offset + 1))
+        self.spans[topic_id] = (min(first, offset), max(last, offset + 1))
+
+
+@dataclass(slots=True)
+class Held:
+    """One partition's open windows."""
+
+    partition: int
+    windows: dict[str, int]
+    """Length in ns by kind."""
+    margin: int
+    reaches: dict[str, Reach]
+    """By topic id."""
+    numbers: dict[int, str]
+    """Topic number → topic id."""
+    closed: dict[str, int]
+    """By kind, where the last closed window ends (UTC ns)."""
+    rows: dict[str, list[Columns]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    least: dict[str, dict[str, int]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    """By kind and topic id, the least offset of the rows of open windows."""
+    let_go: dict[str, set[int]] = field(default_factory=lambda: {kind: set() for kind in KINDS})
+    """By kind, starts of open windows some of whose rows are no longer in memory."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """By topic id, the least offset of rows that were let go and are not yet safe."""
+    late: Mend = field(default_factory=Mend)
+    touched: dict[Key, Mend] = field(default_factory=dict)
+    """Open windows that records of the backfill topic belong to: mended once they are closed."""
+
+    def add(self, topic_id: str, messages: dict[str, Columns]) -> None:
+        """Take live messages in. Those behind closed windows are late."""
+        saved = self.reaches[topic_id].saved
+        for kind, columns in messages.items():
+            self.reaches[topic_id].shown.add(columns)
+            end = self.closed.get(kind, 0)
+            if int(columns["ts_recv"].min()) < end:
+                behind = (columns["ts_recv"] < end) & (columns["offset"] >= saved)
+                if behind.any():
+                    self._mark(topic_id, columns.take(behind), closed_only=True)
+                columns = columns.take(columns["ts_recv"] >= end - self.margin)
+            if len(columns):
+                self.rows[kind].append(_lean(columns))
+                self._compact(kind)
+                self._lower(kind, _least([columns], end, self.numbers))
+
+    def add_history(self, topic_id: str, messages: dict[str, Columns]) -> None:
+        """Messages of the backfill topic: their windows are built from the log."""
+        for columns in messages.values():
+            self._mark(topic_id, columns, closed_only=False)
+
+    def add_voids(self, topic_id: str, voids: Columns) -> None:
+        """Voids: what they speak of is built from the log, soon where it is closed, else once it is."""
+        newest = max([*self.closed.values(), *(reach.shown.newest for reach in self.reaches.values())])
+        for i in range(len(voids)):
+            offset = int(voids["offset"][i])
+            of = Slice(int(voids["ts_recv"][i]), min(int(voids["end"][i]), newest + 1))
+            end = min(of.end, max(self.closed.values(), default=0))
+            if end > of.start:
+                self.late.sweeps.append(Slice(of.start, end))
+                self.late.note(topic_id, offset)
+            for kind, length in self.windows.items():
+                first = max(of.start, self.closed.get(kind, 0)) // length * length
+                self.let_go[kind].update(range(first, of.end, length))
+            self.gone[topic_id] = min(self.gone.get(topic_id, offset), offset)
+
+    def _mark(self, topic_id: str, columns: Columns, *, closed_only: bool) -> None:
+        """The windows of these messages, and their neighbours within the margin, are to be mended."""
+        kind, length = columns.kind, self.windows[columns.kind]
+        end = self.closed.get(kind, 0)
+        first, last = int(columns["offset"].min()), int(columns["offset"].max())
+        for code in np.unique(columns["symbol"]).tolist():
+            stamps = columns["ts_recv"][columns["symbol"] == code]
+            near = np.concatenate([stamps - self.margin, stamps, stamps + self.margin])
+            for start in np.unique(near // length * length).tolist():
+                key = (kind, columns.symbols[code], start)
+                if start + length <= end:
+                    mend = self.late
+                elif closed_only:
+                    continue
+                else:
+                    mend = self.touched.setdefault(key, Mend())
+                mend.keys.add(key)
+                mend.note(topic_id, first)
+                mend.note(topic_id, last)
+
+    def _compact(self, kind: str) -> None:
+        """Many small batches weigh more than what is in them."""
+        small = [part for part in self.rows[kind] if len(part) < SMALL]
+        if len(small) >= 64:
+            large = [part for part in self.rows[kind] if len(part) >= SMALL]
+            self.rows[kind] = [*large, concat(kind, small)]
+
+    def _lower(self, kind: str, least: dict[str, int]) -> None:
+        for topic_id, offset in least.items():
+            self.least[kind][topic_id] = min(self.least[kind].get(topic_id, offset), offset)
+
+    def due(self, kind: str, time: int) -> int:
+        """Where the last window ends that may close once nothing before `time` can come."""
+        length = self.windows[kind]
+        return max(self.closed.get(kind, 0), (time - self.margin) // length * length)
+
+    def open_rows(self, kind: str) -> Columns:
+        """All rows of a kind in order, now held as one."""
+        whole = ordered(concat(kind, self.rows[kind]))
+        self.rows[kind] = [whole] if len(whole) else []
+        return whole
+
+    def is_whole(self, span: Slice) -> bool:
+        """Whether all live records of a window and its margin are in memory."""
+        return all(reach.whole_from <= span.start - self.margin for reach in self.reaches.values())
+
+    def claims(self, span: Slice) -> list[Claim]:
+        """What has been read of the window and its margin."""
+        return [
+            reach.claim(self.partition, span.start - self.margin) for reach in self.reaches.values()
+        ]  # fmt: skip
+
+    def close(self, kind: str, end: int) -> None:
+        """All windows that end by `end` are safe or to be mended: only their margin is kept."""
+        length = self.windows[kind]
+        self.closed[kind] = end
+        self.let_go[kind] = {start for start in self.let_go[kind] if start + length > end}
+        kept = between(self.open_rows(kind), Slice(end - self.margin, 2**63 - 1))
+        self.rows[kind] = [kept.take(np.arange(len(kept)))] if len(kept) else []
+        self.least[kind] = _least([kept], end, self.numbers)
+        for key in [k for k in self.touched if k[0] == kind and k[2] + length <= end]:
+            mend = self.touched.pop(key)
+            self.late.keys |= mend.keys
+            for topic_id, (first, last) in mend.spans.items():
+                self.late.note(topic_id, first)
+                self.late.note(topic_id, last - 1)
+        if not any(self.let_go.values()):
+            self.gone.clear()
+        oldest = min((self.closed.get(k, 0) for k in self.windows), default=0)
+        for reach in self.reaches.values():
+            reach.forget(oldest - self.margin - max(self.windows.values()))
+
+    def drop(self) -> None:
+        """Let go of all rows: their windows will be built from the log when they close."""
+        for kind, parts in self.rows.items():
+            for part in parts:
+                fresh = part["ts_recv"] >= self.closed.get(kind, 0)
+                starts = part["ts_recv"][fresh] // self.windows[kind] * self.windows[kind]
+                self.let_go[kind].update(np.unique(starts).tolist())
+            for topic_id, offset in self.least[kind].items():
+                self.gone[topic_id] = min(self.gone.get(topic_id, offset), offset)
+            self.least[kind] = {}
+            parts.clear()
+        for reach in self.reaches.values():
+            reach.whole_from = max(reach.whole_from, reach.shown.newest + 1)
+
+    def unsafe(self) -> dict[str, int]:
+        """By topic id, the least offset that is not yet in an acknowledged document."""
+        least: dict[str, int] = dict(self.gone)
+        for of_kind in self.least.values():
+            for topic_id, offset in of_kind.items():
+                least[topic_id] = min(least.get(topic_id, offset), offset)
+        for mend in (self.late, *self.touched.values()):
+            for topic_id, (first, _) in mend.spans.items():
+                least[topic_id] = min(least.get(topic_id, first), first)
+        return least
+
+    def size(self) -> int:
+        """About how many bytes the rows take."""
+        return sum(
+            sum(array.nbytes for array in part.arrays.values())
+            + (part.levels.nbytes if part.levels is not None else 0)
+            for parts in self.rows.values()
+            for part in parts
+        )
+
+
+def _least(parts: Iterable[Columns], closed: int, numbers: dict[int, str]) -> dict[str, int]:
+    """By topic id, the least offset of messages at or past `closed`."""
+    least: dict[str, int] = {}
+    for part in parts:
+        fresh = part["ts_recv"] >= closed
+        for number in np.unique(part["topic"][fresh]).tolist():
+            offset = int(part["offset"][fresh & (part["topic"] == number)].min())
+            least[numbers[number]] = min(least.get(numbers[number], offset), offset)
+    return least
+
+
+def _lean(columns: Columns) -> Columns:
+    """Without the column that only says where in its batch a message stood."""
+    arrays = {name: array for name, array in columns.arrays.items() if name != "record"}
+    return Columns(columns.kind, columns.symbols, arrays, columns.levels)
