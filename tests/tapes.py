@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from confluent_kafka import TopicPartition
 
+from tapedeck import vendors
 from tapedeck.buses.captured import line_of
 from tapedeck.clock import Stamps
-from tapedeck.log import client
+from tapedeck.log import client, topics
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, read
-from tapedeck.message import Heartbeat, Message, decode
+from tapedeck.message import CONNECTED, DISCONNECTED, Heartbeat, Message, Status, decode
+from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.simulate import market
 from tapedeck.tape.ending import Ending
+from tapedeck.tape.follow import Follower
 from tapedeck.tape.publish import publish
-from tapedeck.tape.segment import own_line
+from tapedeck.tape.segment import own_line, own_of
 from tapedeck.tape.write import TapeWriter
+from tests import servers
 
 VENDOR = "binance_usdm"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT")
@@ -150,3 +159,107 @@ def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
 def files(folder: Path) -> list[str]:
     """Names of the tape's segments as they lie there."""
     return sorted(path.name for path in folder.iterdir() if ".tape" in path.name)
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment in which another process has these settings."""
+    vendors = {
+        name: {"bus": vendor.bus, "symbols": vendor.symbols} for name, vendor in settings.vendors.items()
+    }
+    return {
+        "TAPEDECK_STATE_DIR": settings.state_dir,
+        "TAPEDECK_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+        "TAPEDECK_KAFKA__PREFIX": settings.kafka.prefix,
+        "TAPEDECK_KAFKA__PARTITIONS": str(settings.kafka.partitions),
+        "TAPEDECK_TAPE__SEGMENT_BYTES": str(settings.tape.segment_bytes),
+        "TAPEDECK_VENDORS": json.dumps(vendors),
+    }
+
+
+class Running:
+    """A `tapedeck` process at work; ended with the block, whatever happened in it."""
+
+    def __init__(self, settings: Settings, *words: str, **more: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}
+        self.log = Path(settings.state_dir).parent / f"{words[0]}-{time.monotonic_ns()}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [str(servers.PROGRAM), *words], env=kept | variables(settings) | more, stdout=log, stderr=log
+            )
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    @property
+    def said(self) -> str:
+        """What it printed so far."""
+        return self.log.read_text()
+
+    def halves(self) -> dict[str, int]:
+        """Pids of a collector's `taper` and `publisher`, as far as they run."""
+        found = {}
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # a zombie, too
+                words = child.cmdline()
+                if "-m" not in words:  # not yet what it will be
+                    continue
+                found[words[words.index("-m") + 1].removeprefix("live.")] = child.pid
+        return found
+
+    def end(self) -> int:
+        """SIGTERM, and the status with which it ended."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+def taped(settings: Settings, src: int = 1) -> list[Message]:
+    """What a collector's whole tape must have become, in the tape's order, without heartbeats."""
+    vendor, found = vendors.get(VENDOR), list[Message]()
+    follower = Follower(settings.tape_dir(VENDOR, src))
+    while chunk := follower.read():
+        for line in chunk.data.split(b"\n")[:-1]:
+            if line.startswith(b"!"):
+                word, table = own_of(line)
+                if word in ("connect", "disconnect"):
+                    code = CONNECTED if word == "connect" else DISCONNECTED
+                    found.append(Status("*", 0, table["recv_ns"], 0, 0, src, code, table["why"]))
+            else:
+                stamp, _, payload = line.partition(b" ")
+                found += vendor.normalise(payload, int(stamp), src)  # type: ignore[arg-type]
+    follower.close()
+    return found
+
+
+def check_log(settings: Settings, src: int = 1) -> tuple[int, int]:
+    """Hold the live topic against the whole tape: nothing lost, first occurrences in order in each partition,
+    every heartbeat's count true. Gives how many messages, and how many records that were resends."""
+    pin = topics.verify(settings, VENDOR).live[0]
+    wanted = taped(settings, src)
+    count = resent = 0
+    for p, log in enumerate(messages(settings, pin)):
+        mine = [m for m in wanted if m.symbol == "*" or partition_of(m.symbol, pin.partitions) == p]
+        found = firsts(log)
+        assert found == mine
+        home = p == partition_of("*", pin.partitions)
+        sent: dict[int, int] = {}
+        names = set()
+        for message in log:
+            if isinstance(message, Heartbeat):
+                assert message.sent == sum(1 for ts in sent if message.since <= ts < message.ts_recv), (
+                    f"heartbeat {message} in partition {p}"
+                )
+            elif message.symbol != "*" or home:
+                sent[message.ts_recv] = 1
+            names.add(name_of(message))
+        count += len(found)
+        resent += len(log) - len(names)
+    return count, resent
