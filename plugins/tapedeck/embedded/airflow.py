@@ -125,7 +125,7 @@ def preparer(name: str, database: str) -> Callable[[Settings, Ports], Launch]:
 def is_ready(server: Server) -> bool:
     """Whether the process works: the API answers, or tells of a heartbeat since the process began."""
     try:
-        health = airflow_api.health(server.address)
+        health = airflow_api.health(server.address, timeout=3.0)
     except Unavailable:
         return False
     if server.name == API:

@@ -13,12 +13,12 @@ from tapedeck.errors import Unavailable
 _TIMEOUT = 10.0
 
 
-def health(url: str) -> dict[str, Any]:
+def health(url: str, timeout: float = _TIMEOUT) -> dict[str, Any]:
     """What Airflow says of its database, scheduler, DAG processor and triggerer; needs no login.
 
-    Raises Unavailable where nothing answers.
+    Raises Unavailable where nothing answers within `timeout` seconds: a busy Airflow takes some.
     """
-    status, answer = _request(url, "GET", "/api/v2/monitor/health", None, {}, timeout=3.0)
+    status, answer = _request(url, "GET", "/api/v2/monitor/health", None, {}, timeout)
     if status != http.client.OK or not isinstance(answer, dict):
         raise Unavailable(f"Airflow at {url} answers {status} when asked for its health: see its log")
     return answer

@@ -92,7 +92,8 @@ def down(settings: Settings, say: Say, seconds: float = 20.0) -> list[str]:
 
 
 _ORDER_OF_END = (
-    ("airflow", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
+    ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),  # tasks that end need the API
+    ("airflow",),
     ("postgres",),
     ("kafka", "mongod"),
 )

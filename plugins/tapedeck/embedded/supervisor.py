@@ -25,9 +25,10 @@ _STEADY = 60.0
 
 
 def records(state: Path) -> list[Server]:
-    """Every embedded server that is on record and should run, the supervisor apart, by name.
+    """Every embedded server that is on record and should run, the supervisor apart.
 
-    A record that can't be read is left out: records are written whole, so it is not ours.
+    Airflow comes last: it needs the others. A record that can't be read is left out: records are
+    written whole, so it is not ours.
     """
     found = []
     for path in sorted((state / "servers").glob("*.json")):
@@ -35,6 +36,7 @@ def records(state: Path) -> list[Server]:
             found.append(msgspec.json.decode(path.read_bytes(), type=Server))
         except (OSError, msgspec.DecodeError):
             continue
+    found.sort(key=lambda server: (server.name.startswith("airflow"), server.name))
     return [server for server in found if server.name != NAME]
 
 
