@@ -29,31 +29,33 @@ class Stamps:
     Each is above the one before by at least the bytes that were received with that one, so that the
     k-th message of a payload may be named `recv_ns + k` and no two messages of a source share a time.
     The first is above `above`, the last that an earlier taper can have issued.
+    A loop that can't afford a call for each does what `take` does with `monotonic`, `offset` and `floor`,
+    and puts `floor` back.
     """
 
-    __slots__ = ("_clock", "_floor", "_monotonic", "_offset", "_slewed")
+    __slots__ = ("_clock", "_slewed", "floor", "monotonic", "offset")
 
     def __init__(self, above: int = 0, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
-        self._monotonic = self._clock.monotonic
-        self._slewed = self._monotonic()
-        self._offset = self._clock.wall() - self._slewed
-        self._floor = above + 1
+        self.monotonic = self._clock.monotonic
+        self._slewed = self.monotonic()
+        self.offset = self._clock.wall() - self._slewed
+        self.floor = above + 1
 
     def take(self, size: int = 1) -> int:
         """The receipt time of what came just now, `size` bytes long."""
-        stamp = self._monotonic() + self._offset
-        if stamp < self._floor:
-            stamp = self._floor
-        self._floor = stamp + (size or 1)
+        stamp = self.monotonic() + self.offset
+        if stamp < self.floor:
+            stamp = self.floor
+        self.floor = stamp + (size or 1)
         return stamp
 
     def slew(self) -> int:
         """Move a little towards the wall clock; gives what error (ns) is left. Call about once a second."""
-        now = self._monotonic()
-        error = self._clock.wall() - (now + self._offset)
+        now = self.monotonic()
+        error = self._clock.wall() - (now + self.offset)
         most = (now - self._slewed) // (MAX_DRIFT if abs(error) < STEP else MAX_JUMP)
         step = max(-most, min(most, error))
-        self._offset += step
+        self.offset += step
         self._slewed = now
         return error - step

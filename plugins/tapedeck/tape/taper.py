@@ -103,12 +103,34 @@ def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], boo
 
 
 def _take(bus: Bus, writer: TapeWriter, stamps: Stamps) -> int:
-    """Write what is waiting, at most a batch; gives how many messages that was. The hot loop."""
-    stamp = stamps.take
-    lines = [line_of(stamp(len(payload)), payload) for payload in islice(bus.drain(), BATCH)]
-    if lines:
-        writer.write(b"".join(lines))
-    return len(lines)
+    """Write what is waiting, at most a batch; gives how many messages that was.
+
+    The hot loop: `Stamps.take` and `line_of` written out, and payloads that need more than a space and a
+    line feed looked for in the whole batch, which takes a third of the time.
+    """
+    now, offset, floor = stamps.monotonic, stamps.offset, stamps.floor
+    lines: list[bytes] = []
+    add, plain = lines.append, True
+    for payload in islice(bus.drain(), BATCH):
+        stamp = now() + offset
+        if stamp < floor:
+            stamp = floor
+        floor = stamp + (len(payload) or 1)
+        if payload[:1] != b"{":
+            plain = False
+        add(b"%d %b" % (stamp, payload))
+    stamps.floor = floor
+    count = len(lines)
+    if count:
+        add(b"")
+        data = b"\n".join(lines)
+        writer.write(data if plain and data.count(b"\n") == count else _escaped(lines[:-1]))
+    return count
+
+
+def _escaped(lines: list[bytes]) -> bytes:
+    parts = (line.partition(b" ") for line in lines)
+    return b"".join(line_of(int(stamp), payload) for stamp, _, payload in parts)
 
 
 def _change_line(change: Change, stamps: Stamps) -> bytes:
