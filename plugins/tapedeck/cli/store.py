@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
+from typing import Any
 
 import click
 
 from tapedeck import settings
+from tapedeck.errors import BadInput
+from tapedeck.slices import format_time
 from tapedeck.store import library
+
+FORMATS = ("table", "jsonl", "csv", "parquet")
 
 
 @click.command()
@@ -28,3 +35,77 @@ def write(vendor: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-m", "live.writer", vendor])  # noqa: S606
+
+
+@click.command()
+@click.argument("library_name", metavar="LIBRARY")
+@click.argument("symbol")
+@click.argument("start")
+@click.argument("end")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--columns", help="Only these, comma-separated.")
+@click.option("--no-tail", is_flag=True, help="Only what Arctic holds; Kafka is not asked.")
+@click.option("--count", "only_count", is_flag=True, help="Only count messages and rows.")
+@click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object for machines.")
+def read(
+    library_name: str, symbol: str, start: str, end: str, form: str, columns: str | None, no_tail: bool,
+    only_count: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Print a symbol's stored messages with START <= receipt time < END, up to now.
+
+    LIBRARY is VENDOR.KIND; what is not in Arctic yet is read from the log.
+
+    \b
+    Examples:
+      tapedeck read binance_usdm.trade BTCUSDT 2024-08-08T23:54:16Z 2024-08-08T23:55:00Z
+      tapedeck read binance_usdm.quote BTCUSDT 5m now --format csv
+    """
+    from tapedeck.store.read import read as read_frame
+
+    wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
+    frame = read_frame(library_name, symbol, start, end, wanted, tail=not no_tail)
+    for note in frame.attrs["notes"]:
+        click.echo(f"note: {note}", err=True)
+    counts = {"messages": frame.attrs["messages"], "rows": len(frame)}
+    if as_json:
+        click.echo(json.dumps(counts))
+    elif only_count:
+        click.echo(f"{counts['messages']:,} messages, {counts['rows']:,} rows")
+    elif form == "parquet":
+        if sys.stdout.isatty():
+            raise BadInput(
+                "parquet is no text for a terminal: send it to a file, `… --format parquet > FILE`"
+            )
+        frame.attrs = {}
+        frame.to_parquet(sys.stdout.buffer)
+    elif not len(frame):
+        click.echo(f"{library_name} holds nothing of {symbol} from {start} to {end}", err=True)
+    else:
+        _print(frame, form)
+
+
+def _print(frame: Any, form: str) -> None:
+    """As a person reads it (UTC, nine digits), as CSV, or as JSON lines with times in UTC ns."""
+    stamps = [format_time(ns) for ns in frame.index.asi8.tolist()]
+    if form == "csv":
+        frame.set_axis(stamps).rename_axis("ts_recv").to_csv(sys.stdout)
+        return
+    names = list(frame.columns)
+    cells = [[_plain(value) for value in frame[name].tolist()] for name in names]
+    if form == "jsonl":
+        for ns, *row in zip(frame.index.asi8.tolist(), *cells, strict=True):
+            click.echo(json.dumps({"ts_recv": ns, **dict(zip(names, row, strict=True))}))
+        return
+    texts = [["" if v is None else format_time(v) if n == "ts_event" else f"{v:.10g}" if isinstance(v, float)
+              else str(v) for v in column] for n, column in zip(names, cells, strict=True)]  # fmt: skip
+    widths = [max(len(n), *map(len, column)) for n, column in zip(names, texts, strict=True)]
+    click.echo("  ".join([f"{'ts_recv':<30}", *(f"{n:>{w}}" for n, w in zip(names, widths, strict=True))]))
+    for stamp, *row in zip(stamps, *texts, strict=True):
+        click.echo("  ".join([f"{stamp:<30}", *(f"{v:>{w}}" for v, w in zip(row, widths, strict=True))]))
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types: times as ns, None for what is not there."""
+    if hasattr(value, "as_unit"):
+        return None if value != value else value.as_unit("ns").value
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -41,8 +41,8 @@ def encode(columns: Columns) -> dict[str, Any]:
 
     Rows are messages; of a book, levels: bids, then asks, and one row of side 0 for no level at all.
     """
-    per_message = _book_rows(columns) if columns.kind == "book" else None
-    values = dict(_values(columns, per_message))
+    per_message = rows_per_message(columns)
+    values = dict(row_values(columns))
     times = {"ts_recv": columns["ts_recv"], "ts_event": columns["ts_event"], "seq": columns["seq"]}
     if per_message is not None:
         times = {name: np.repeat(column, per_message) for name, column in times.items()}
@@ -118,8 +118,9 @@ def decode(kind: str, document: Mapping[str, Any]) -> Columns:
     return Columns(kind, (symbol,), arrays, levels)
 
 
-def _values(columns: Columns, per_message: Array | None) -> dict[str, Array]:
-    """The kind's own columns, one value a row."""
+def row_values(columns: Columns) -> dict[str, Array]:
+    """The kind's own columns as they are stored, one value a row."""
+    per_message = rows_per_message(columns)
     if per_message is not None:
         return _level_rows(columns, per_message)
     if columns.kind == "fields":
@@ -127,7 +128,10 @@ def _values(columns: Columns, per_message: Array | None) -> dict[str, Array]:
     return {name: columns[name] for name in PLAIN[columns.kind]}
 
 
-def _book_rows(columns: Columns) -> Array:
+def rows_per_message(columns: Columns) -> Array | None:
+    """How many rows each message of a book takes; None for kinds of one row a message."""
+    if columns.kind != "book":
+        return None
     rows: Array = np.maximum(columns.level_counts(), 1)
     return rows
 

@@ -146,14 +146,15 @@ class Held:
         """The windows of these messages, and their neighbours within the margin, are to be mended."""
         kind, length = columns.kind, self.windows[columns.kind]
         end = self.closed.get(kind, 0)
+        newest = max(reach.shown.newest for reach in self.reaches.values())
         first, last = int(columns["offset"].min()), int(columns["offset"].max())
         for code in np.unique(columns["symbol"]).tolist():
             stamps = columns["ts_recv"][columns["symbol"] == code]
             near = np.concatenate([stamps - self.margin, stamps, stamps + self.margin])
             for start in np.unique(near // length * length).tolist():
                 key = (kind, columns.symbols[code], start)
-                if start + length <= end:
-                    mend = self.late
+                if start + length <= end or start > newest + self.margin:
+                    mend = self.late  # not open: over, or not begun
                 elif closed_only:
                     continue
                 else:

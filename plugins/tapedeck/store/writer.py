@@ -229,6 +229,7 @@ class _Session:
             error = message.error()
             if error is None:
                 found.setdefault(place, []).append(message)
+                self.at_end.discard(place)
             elif error.name() == "_PARTITION_EOF":
                 self.at_end.add(place)
             elif error.name() not in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"):
@@ -243,8 +244,6 @@ class _Session:
             raise Incomplete(
                 f"{pin.name}[{p}] gave offsets {offsets[0]} to {offsets[-1]} where {expected} and on were due"
             )
-        if self.at_end and len(offsets):
-            self.at_end.discard((pin.name, p))
         return Records(
             Range(
                 topic=pin.name, topic_id=pin.id, number=pin.number, partition=p, start=expected,

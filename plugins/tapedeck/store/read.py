@@ -1,0 +1,128 @@
+"""The research door: a library's messages as a pandas DataFrame, exact to the nanosecond."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tapedeck import endpoints
+from tapedeck.columns import Array, Columns, concat, empty
+from tapedeck.errors import BadInput
+from tapedeck.message import WHOLE_FEED, check_symbol
+from tapedeck.settings import Settings, load
+from tapedeck.slices import make_slice, parse_time
+from tapedeck.store import library as libraries
+from tapedeck.store import tail as tails
+from tapedeck.store.encoder import FIELD_PREFIX, row_values, rows_per_message
+from tapedeck.store.library import Library
+
+Time = str | int | datetime
+
+
+def read(
+    library: str,
+    symbol: str | Sequence[str],
+    start: Time,
+    end: Time,
+    columns: Sequence[str] | None = None,
+    *,
+    tail: bool = True,
+    settings: Settings | None = None,
+) -> pd.DataFrame:
+    """The messages of one or more symbols with `start <= ts_recv < end`, in order.
+
+    Parameters
+    ----------
+    library : `<vendor>.<kind>`, for example `binance_usdm.trade`.
+    symbol : one symbol, or several: then a column `symbol` tells them apart.
+    start, end : RFC 3339 text with a zone (or `5m` ago), an aware datetime, or int ns, UTC.
+    columns : only these; `topic` (its number in md.meta) and `offset` only when asked for.
+    tail : join what only the log holds yet; False reads Arctic alone, without Kafka.
+
+    Returns
+    -------
+    A frame indexed by `ts_recv` (datetime64[ns, UTC]). `ts_event` is NaT where it is unknown. A book has
+    a row a level (side +1 bid, -1 ask; side 0 and NaN for a message without levels). `frame.attrs` has
+    `messages`, their number, and `notes`, sentences on what keeps the slice from being whole.
+
+    Raises BadInput for what does not exist, with the nearest name; Unavailable; Mismatch for a document
+    that is damaged.
+    """
+    deck = endpoints.resolve(settings or load())
+    one = libraries.named(deck, library)
+    several = not isinstance(symbol, str)
+    symbols = [check_symbol(s) for s in dict.fromkeys([symbol] if isinstance(symbol, str) else symbol)]
+    of = make_slice(_ns(start), _ns(end))
+    ask = tails.up_to_now if tail else tails.stored
+    answer = ask(deck, one, symbols, of)
+    for name, found in answer.columns.items():
+        if not len(found):
+            _check_symbol(deck, one, name)
+    whole = concat(one.kind, [answer.columns[name] for name in symbols])
+    if several and len(symbols) > 1:
+        whole = whole.in_order()
+    frame = _frame(whole if len(whole) else empty(one.kind), several, columns)
+    frame.attrs = {"messages": len(whole), "notes": list(answer.notes)}
+    return frame
+
+
+def _ns(time: Time) -> int:
+    if isinstance(time, str):
+        return parse_time(time)
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise BadInput(f"{time!r} has no zone: give an aware datetime, for example with tzinfo=UTC")
+        return int(pd.Timestamp(time).as_unit("ns").value)
+    if isinstance(time, int | np.integer) and not isinstance(time, bool):
+        return int(time)
+    raise BadInput(f"{time!r} is no time: give RFC 3339 text, an aware datetime or int ns")
+
+
+def _check_symbol(settings: Settings, one: Library, symbol: str) -> None:
+    """Raises BadInput for a symbol that neither settings nor the library know."""
+    if symbol == WHOLE_FEED or symbol in settings.vendor(one.vendor).symbols:
+        return
+    known = libraries.symbols_of(settings, one.name)
+    if symbol in known:
+        return
+    near = difflib.get_close_matches(symbol, [*known, *settings.vendor(one.vendor).symbols], 1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise BadInput(f"{one.name} holds nothing of a symbol {symbol!r}{hint}: write it as the vendor does")
+
+
+def _frame(whole: Columns, several: bool, wanted: Sequence[str] | None) -> pd.DataFrame:
+    rows = rows_per_message(whole)
+
+    def spread(column: Array) -> Array:
+        return column if rows is None else np.repeat(column, rows)
+
+    event = whole["ts_event"].astype("datetime64[ns]")
+    event[whole["ts_event"] == 0] = np.datetime64("NaT")
+    table: dict[str, Any] = {}
+    if several:
+        table["symbol"] = spread(np.array([*whole.symbols, ""], object)[whole["symbol"]])
+    table["ts_event"] = pd.DatetimeIndex(spread(event)).tz_localize("UTC")
+    table.update({name: spread(whole[name]) for name in ("seq", "prev", "src")})
+    table.update(row_values(whole))
+    if whole.kind == "status":
+        table["text"] = whole["text"]
+    more = {name: spread(whole[name]).astype(np.int64) for name in ("topic", "offset")}
+    if wanted is not None:
+        table = {name: _column(name, table | more, len(spread(whole["seq"])), whole.kind) for name in wanted}
+    stamps = pd.DatetimeIndex(spread(whole["ts_recv"]).astype("datetime64[ns]"), name="ts_recv")
+    return pd.DataFrame(table, index=stamps.tz_localize("UTC"))
+
+
+def _column(name: str, table: dict[str, Any], rows: int, kind: str) -> Any:
+    if name in table:
+        return table[name]
+    if kind == "fields" and name.startswith(FIELD_PREFIX):
+        return np.full(rows, np.nan)
+    near = difflib.get_close_matches(name, table, 1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise BadInput(f"a {kind} has no column {name!r}{hint}: its columns are {', '.join(table)}")

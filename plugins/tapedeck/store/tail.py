@@ -1,0 +1,120 @@
+"""The tape up to now: what Arctic holds joined with what only the log holds, no row twice (DESIGN §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from tapedeck.columns import Columns, concat
+from tapedeck.log import meta
+from tapedeck.log.decode import decode_records
+from tapedeck.log.plan import Plan
+from tapedeck.log.read import read as read_log
+from tapedeck.log.resolve import resolve
+from tapedeck.partitions import partition_of
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice, parse_duration
+from tapedeck.store import database, documents, positions
+from tapedeck.store.documents import Stored
+from tapedeck.store.library import Library
+from tapedeck.store.positions import Position
+from tapedeck.store.window import between, beyond, build, joined
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Messages of a slice, each symbol's in order, and what keeps them from being whole."""
+
+    columns: dict[str, Columns]
+    notes: tuple[str, ...]
+
+
+def stored(settings: Settings, one: Library, symbols: Sequence[str], of: Slice) -> Answer:
+    """What Arctic holds, alone."""
+    held = _documents(settings, one, symbols, of)
+    found = {
+        symbol: between(concat(one.kind, [s.rows(one.kind) for s in held[symbol]]), of) for symbol in symbols
+    }
+    return Answer(found, _partial(held))
+
+
+def up_to_now(settings: Settings, one: Library, symbols: Sequence[str], of: Slice) -> Answer:
+    """What Arctic holds and, of the log, what it does not hold yet, through the window function.
+
+    Raises Unavailable where Kafka or MongoDB do not answer. Positions are read before documents, and
+    documents before the log, so that what is written meanwhile is seen in one or in both of them.
+    """
+    saved = positions.read(settings, one.vendor)
+    pins = meta.read(settings).topics(one.vendor)
+    count = pins.live[-1].partitions
+    homes = {symbol: partition_of(symbol, count) for symbol in symbols}
+    margin = parse_duration(settings.vendor(one.vendor).margin)
+    held = _documents(settings, one, symbols, of.widen(margin))
+    plan = resolve(settings, one.vendor, of, partitions=sorted(set(homes.values())))
+    numbers = {pin.id: pin.number for pin in pins.log}
+    found = {}
+    for home in sorted(set(homes.values())):
+        fresh, voids = _log(settings, one.kind, plan, home, saved)
+        for symbol in (symbol for symbol in symbols if homes[symbol] == home):
+            through = [
+                (s.span, {numbers[c.topic_id]: c.next for c in s.claims if c.topic_id in numbers})
+                for s in held[symbol]
+            ]
+            tail = beyond(through, fresh.of(symbol))
+            rows = joined(one.kind, [s.rows(one.kind) for s in held[symbol]], tail)
+            if len(tail) or voids is not None:
+                backfills = frozenset({pins.backfill.number})
+                rows = build(
+                    symbol, of, rows, voids, margin, partition=home, backfills=backfills
+                ).kept  # fmt: skip
+            found[symbol] = between(rows, of)
+    return Answer(found, (*_notes(plan, saved), *_partial(held)))
+
+
+def _documents(
+    settings: Settings, one: Library, symbols: Sequence[str], of: Slice
+) -> dict[str, list[Stored]]:
+    around = Slice(one.around(of.start).start, one.around(of.end - 1).end)
+    held: dict[str, list[Stored]] = {symbol: [] for symbol in symbols}
+    with database.answering(settings):
+        for document in documents.load(one.collection, symbols, around):
+            held[document.symbol].append(document)
+    return held
+
+
+def _log(
+    settings: Settings, kind: str, plan: Plan, home: int, saved: Mapping[tuple[str, int], Position]
+) -> tuple[Columns, Columns | None]:
+    """Messages of a kind and voids, from the saved positions on."""
+    ranges = []
+    for r in plan.of(home):
+        known = saved.get((r.topic_id, home))
+        start = max(r.start, known.next if known else 0)
+        if start < r.stop:
+            ranges.append(structs.replace(r, start=start))
+    messages: list[Columns] = []
+    voids: list[Columns] = []
+    wide = plan.slice.widen(plan.margin)
+    for records in read_log(settings, ranges):
+        decoded = decode_records(records, plan.partitions)
+        if kind in decoded.messages:
+            messages.append(between(decoded.messages[kind], wide))
+        if decoded.voids is not None:
+            voids.append(decoded.voids)
+    return concat(kind, messages), concat("void", voids) if voids else None
+
+
+def _notes(plan: Plan, saved: Mapping[tuple[str, int], Position]) -> tuple[str, ...]:
+    """The plan's notes; what Kafka deleted is no loss where it was written before."""
+    begins = {(r.topic_id, r.partition): r.start for r in plan.ranges if r.start_reason == "expired"}
+    lost = any(key not in saved or saved[key].next < start for key, start in begins.items())
+    return plan.notes[:-1] if plan.expired and not lost else plan.notes  # that note comes last
+
+
+def _partial(held: Mapping[str, list[Stored]]) -> tuple[str, ...]:
+    cut = sorted(symbol for symbol, found in held.items() if any(s.partial for s in found))
+    if not cut:
+        return ()
+    return (f"some windows of {', '.join(cut[:5])} were built when Kafka had already deleted part of them",)

@@ -1,0 +1,259 @@
+"""The live writer: closed windows only, everything once, and the same documents as a rebuild makes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from msgspec import structs
+
+from tapedeck import message as m
+from tapedeck.errors import Mismatch
+from tapedeck.log import client
+from tapedeck.settings import Settings, Writer
+from tapedeck.slices import NS, Slice
+from tapedeck.store import library, positions, undecodable
+from tapedeck.store.lease import Lease
+from tapedeck.store.rebuild import rebuild
+from tapedeck.store.writer import Report, write
+from tests.published import HOUR, T0, VENDOR, Published, trade
+
+OF = Slice(T0, T0 + HOUR)
+MINUTE = 60 * NS
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Windows of a minute."""
+    vendor = structs.replace(
+        settings.vendors[VENDOR], window={"trade": 60, "quote": 60, "book": 120, "status": 60}
+    )
+    return structs.replace(
+        settings, vendors={VENDOR: vendor}, writer=Writer(grace="120s", late_every="300ms")
+    )
+
+
+@pytest.fixture
+def log(settings: Settings) -> Published:
+    return Published(settings)
+
+
+class Live:
+    """A writer in a thread of this process."""
+
+    def __init__(self, settings: Settings, who: str = "test") -> None:
+        self.ended, self.said, self.reports = threading.Event(), list[str](), Report()
+        self.failed: Exception | None = None
+        self.thread = threading.Thread(target=self._run, args=(settings, who))
+        self.thread.start()
+
+    def _run(self, settings: Settings, who: str) -> None:
+        def show(report: Report) -> None:
+            self.reports = report
+
+        try:
+            write(settings, VENDOR, self.ended.is_set, self.said.append, show, who)
+        except Exception as e:
+            self.failed = e
+
+    def end(self) -> None:
+        self.ended.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def writing(settings: Settings) -> Iterator[Live]:
+    live = Live(settings)
+    try:
+        yield live
+    finally:
+        live.end()
+    assert live.failed is None, live.failed
+
+
+def until(true: Callable[[], bool], seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def messages_of(settings: Settings, kind: str = "trade") -> int:
+    one = library.ensure(settings, VENDOR)[kind]
+    return sum(d["kept"]["n"] for d in one.collection.find({}, {"kept": 1}))
+
+
+def windows_of(settings: Settings, kind: str = "trade") -> set[int]:
+    one = library.ensure(settings, VENDOR)[kind]
+    return {d["start"] * 1_000_000 for d in one.collection.find({}, {"start": 1})}
+
+
+def feed(first: int, count: int, src: int = 1, step: int = NS, shift: int = 0) -> list[m.Message]:
+    """Trades of two symbols, one a second, numbered from `first`."""
+    return [
+        trade(T0 + i * step + shift + k, i + 1, symbol, src)
+        for i in range(first, first + count)
+        for k, symbol in enumerate(("BTCUSDT", "ETHUSDT"))
+    ]
+
+
+def is_as_rebuilt(settings: Settings, messages: int, **more: int) -> None:
+    done = rebuild(settings, VENDOR, OF)
+    assert (done.written, done.messages) == (0, messages)
+    for name, value in more.items():
+        assert getattr(done, name) == value, name
+
+
+def test_a_window_is_written_once_all_collectors_have_shown_its_end_and_margin(
+    settings: Settings, log: Published
+) -> None:
+    log.register(T0)
+    log.register(T0, src=2)
+    with writing(settings):
+        log.publish(*feed(0, 200))
+        log.beat(T0 + 200 * NS)
+        log.beat(T0 + 95 * NS, src=2)
+        until(lambda: windows_of(settings) == {T0})
+        log.beat(T0 + 200 * NS, src=2)
+        until(lambda: windows_of(settings) == {T0, T0 + MINUTE})
+        assert messages_of(settings) == 240
+        log.close(T0 + 201 * NS)
+        log.close(T0 + 201 * NS, src=2)
+        until(lambda: messages_of(settings) == 400)
+    is_as_rebuilt(settings, 400, duplicates=0)
+
+
+def test_a_collector_that_is_down_is_waited_for_no_longer_than_the_grace(
+    settings: Settings, log: Published
+) -> None:
+    log.register(T0)
+    log.register(T0, src=2)
+    with writing(settings):
+        log.publish(*feed(0, 300))
+        until(lambda: windows_of(settings) == {T0, T0 + MINUTE})
+
+
+def test_resends_and_slow_sources_behind_closed_windows_are_mended(
+    settings: Settings, log: Published
+) -> None:
+    log.register(T0)
+    with writing(settings):
+        log.publish(*feed(0, 300))
+        log.beat(T0 + 400 * NS)
+        until(lambda: messages_of(settings) == 600)
+        log.publish(*feed(10, 5))  # resent
+        log.publish(*feed(100, 20, src=2, shift=2000))  # copies
+        log.publish(*feed(1000, 3, src=2, step=200_000_000))  # between 200 and 201 s, new
+        until(lambda: messages_of(settings) == 606)
+        log.close(T0 + 401 * NS)
+    is_as_rebuilt(settings, 606, duplicates=50)
+
+
+def test_history_and_voids_join_the_windows_while_it_runs(settings: Settings, log: Published) -> None:
+    log.register(T0)
+    with writing(settings):
+        log.publish(*feed(0, 100))
+        log.beat(T0 + 100 * NS)
+        log.load(feed(500, 120, src=1007, shift=500))  # later than all that is live
+        log.load([trade(T0 + 30 * NS + 9, 9000, src=1008), trade(T0 + 99 * NS + 9, 9001, src=1008)])
+        until(lambda: T0 + 540 * NS in windows_of(settings) or messages_of(settings) >= 121)
+        log.load([m.Void("BTCUSDT", 0, T0, 0, 0, 1, T0 + 20 * NS, 0, "garbage")])
+        log.close(T0 + 200 * NS)
+        until(lambda: messages_of(settings) == 200 - 20 + 240 + 2)
+    is_as_rebuilt(settings, 422, voided=20)
+
+
+def test_what_is_let_go_at_the_memory_bound_is_written_all_the_same(
+    settings: Settings, log: Published
+) -> None:
+    small = structs.replace(settings, writer=structs.replace(settings.writer, memory_bytes=2000))
+    log.register(T0)
+    with writing(small) as live:
+        for first in range(0, 300, 50):
+            log.publish(*feed(first, 50))
+            log.beat(T0 + (first + 50) * NS)
+            said = len(live.said)
+            until(lambda said=said: len(live.said) > said)  # type: ignore[misc]
+        log.close(T0 + 400 * NS)
+        until(lambda: messages_of(settings) == 600)
+    is_as_rebuilt(settings, 600, duplicates=0)
+
+
+def test_stopped_and_started_anywhere_it_writes_each_message_once(settings: Settings, log: Published) -> None:
+    log.register(T0)
+    for first in range(0, 300, 60):
+        with writing(settings) as live:
+            log.publish(*feed(first, 60), *feed(max(0, first - 5), 5))
+            log.beat(T0 + (first + 60) * NS)
+            until(lambda live=live, first=first: live.reports.messages >= 120 or first == 0)  # type: ignore[misc]
+    with writing(settings):
+        log.close(T0 + 400 * NS)
+        until(lambda: messages_of(settings) == 600)
+    is_as_rebuilt(settings, 600)
+
+
+def test_positions_rise_behind_documents_and_reach_the_end(settings: Settings, log: Published) -> None:
+    log.register(T0)
+    p = log.partition()
+    with writing(settings):
+        log.publish(*feed(0, 100))
+        log.beat(T0 + 95 * NS)
+        until(lambda: windows_of(settings) == {T0})
+        until(lambda: positions.read(settings, VENDOR)[log.live.id, p].next > 0)
+        first_open = next(
+            o for o in range(1000) if o == positions.read(settings, VENDOR)[log.live.id, p].next
+        )
+        assert first_open == 1 + 60  # the first heartbeat, the first window's trades
+        log.garbage(T0 + 96 * NS)
+        log.close(T0 + 200 * NS)
+        end = log.ends(log.live)[p]
+        until(lambda: positions.read(settings, VENDOR)[log.live.id, p].next == end)
+    assert undecodable.count(settings, VENDOR, OF) == 1
+
+
+def test_where_no_collector_is_open_nobody_is_waited_for(settings: Settings, log: Published) -> None:
+    with writing(settings):
+        log.publish(*feed(0, 10))
+        until(lambda: messages_of(settings) == 20)
+
+
+def test_a_second_writer_waits_and_takes_over(settings: Settings, log: Published) -> None:
+    other = Lease(settings, VENDOR, "the first writer")
+    assert other.take() is None
+    with writing(settings) as live:
+        until(lambda: bool(live.said))
+        assert live.said == ["waiting: the first writer is writing binance_usdm, and this one takes over "
+                             "when it ends"]  # fmt: skip
+        log.publish(*feed(0, 10))
+        other.release()
+        until(lambda: messages_of(settings) == 20)
+
+
+def test_two_writers_at_once_are_harmless(settings: Settings, log: Published) -> None:
+    log.register(T0)
+    with writing(settings) as live:
+        until(lambda: live.reports.messages == 0 and bool(positions.read(settings, VENDOR)))
+        settings_of_zombie = structs.replace(settings, mongo=structs.replace(settings.mongo))
+        from tapedeck.store import database
+
+        database.collection(settings, "leases").delete_many({})
+        zombie = Live(settings_of_zombie, "zombie")
+        log.publish(*feed(0, 300))
+        log.close(T0 + 400 * NS)
+        until(lambda: messages_of(settings) == 600)
+        zombie.end()
+    is_as_rebuilt(settings, 600, duplicates=0)
+
+
+def test_a_topic_that_was_made_again_stops_it_with_a_sentence(settings: Settings, log: Published) -> None:
+    live = Live(settings)
+    until(lambda: bool(positions.read(settings, VENDOR)))
+    admin = client.admin(settings)
+    admin.delete_topics([log.live.name])[log.live.name].result(10)
+    live.thread.join(30)
+    assert isinstance(live.failed, Mismatch)
+    assert "is gone" in str(live.failed)
