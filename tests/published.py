@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 from confluent_kafka import TopicPartition
 from msgspec import structs
 
@@ -121,3 +124,19 @@ class Published:
         """Delete the records below an offset of the symbol's partition of the live topic."""
         tp = TopicPartition(self.live.name, self.partition(symbol), before)
         client.admin(self.settings).delete_records([tp])[tp].result(10)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment in which another process has these settings."""
+    table = msgspec.to_builtins(settings)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}
+    return kept | {
+        "TAPEDECK_STATE_DIR": settings.state_dir,
+        "TAPEDECK_VENDORS": json.dumps(table["vendors"]),
+        **{
+            f"TAPEDECK_{part}__{name}".upper(): str(value)
+            for part in ("kafka", "mongo", "writer")
+            for name, value in table[part].items()
+            if not isinstance(value, dict) and value != ""
+        },
+    }
