@@ -42,9 +42,18 @@ class Outbox:
     with a new outbox. Idempotence without gaps keeps the broker from storing what was behind.
     """
 
-    def __init__(self, settings: Settings, targets: Sequence[Target], **librdkafka: object) -> None:
-        """Raises Unavailable where Kafka does not answer."""
-        self._targets = list(targets)
+    def __init__(
+        self,
+        settings: Settings,
+        targets: Sequence[Target],
+        waiting: Callable[[], None],
+        **librdkafka: object,
+    ) -> None:
+        """`waiting` is called, again and again, while Kafka keeps the sender waiting; it may raise to leave.
+
+        Raises Unavailable where Kafka does not answer.
+        """
+        self._waiting = waiting
         self.produced = [0] * len(targets)
         self.acknowledged = [0] * len(targets)
         self.times_full = 0
@@ -64,20 +73,19 @@ class Outbox:
             },
         )
         self._produce = self._producer.produce
-        self._callbacks = [self._callback(lane) for lane in range(len(targets))]
+        self._targets = list(targets)
+        self._lanes = [(*target, self._callback(lane)) for lane, target in enumerate(targets)]
 
-    def send(
-        self, lane: int, value: bytes, key: bytes, timestamp_ms: int, waiting: Callable[[], None]
-    ) -> None:
-        """Hand a record to its lane. While the queue is full, `waiting` is called; it may raise to leave."""
-        topic, partition = self._targets[lane]
+    def send(self, lane: int, value: bytes, key: bytes, timestamp_ms: int) -> None:
+        """Hand a record to its lane. Blocks while the queue is full."""
+        topic, partition, callback = self._lanes[lane]
         while True:
             try:
-                self._produce(topic, value, key, partition, self._callbacks[lane], None, timestamp_ms)
+                self._produce(topic, value, key, partition, callback, None, timestamp_ms)
             except BufferError:
                 self.times_full += 1
                 self.poll(0.1)
-                waiting()
+                self._waiting()
             except KafkaException as e:
                 raise self._fail(lane, e.args[0]) from e
             else:
@@ -98,12 +106,12 @@ class Outbox:
         """Records that are not yet acknowledged."""
         return sum(self.produced) - sum(self.acknowledged)
 
-    def drain(self, waiting: Callable[[], None]) -> None:
-        """Return when all records are acknowledged. `waiting` is called meanwhile; it may raise to leave."""
+    def drain(self) -> None:
+        """Return when all records are acknowledged."""
         while self.pending:
             self.poll(0.05)
             if self.pending:
-                waiting()
+                self._waiting()
 
     def close(self) -> None:
         """Forget what was not acknowledged and let go of Kafka."""
@@ -111,7 +119,7 @@ class Outbox:
         with suppress(KafkaException):  # a fatal error, of which `poll` has told
             self._producer.purge()
             self._producer.poll(0)
-        self._callbacks.clear()
+        self._lanes.clear()
 
     def _callback(self, lane: int) -> Callable[[KafkaError | None, Message], None]:
         acknowledged, broken = self.acknowledged, self._broken

@@ -16,7 +16,7 @@ import msgspec
 
 from tapedeck.errors import Mismatch
 from tapedeck.log import quarantine
-from tapedeck.message import CONNECTED, DISCONNECTED, WHOLE_FEED, Heartbeat, Message, Status, encode
+from tapedeck.message import CONNECTED, DISCONNECTED, WHOLE_FEED, Heartbeat, Status
 from tapedeck.partitions import partition_of
 from tapedeck.tape.position import Lane
 from tapedeck.tape.segment import Place, own_of
@@ -24,7 +24,10 @@ from tapedeck.vendors import Chatter, Normalised, Refusal, Vendor
 
 MS = 1_000_000
 MOST_ROUTES = 1_000_000
+EVERYWHERE = -1
 TOO_LONG = "the message is longer than the topic's max.message.bytes"
+
+_encode = msgspec.msgpack.Encoder().encode  # `message.encode`, a call shorter
 
 Send = Callable[[int, bytes, bytes, int], None]
 """(lane, value, key, CreateTime in ms)"""
@@ -37,7 +40,12 @@ def normalised(
     try:
         return vendor.normalise(payload, recv_ns, src, symbol)
     except Exception as e:
-        return [Refusal(f"the normaliser failed: {type(e).__name__}")]
+        return [fault(e)]
+
+
+def fault(error: Exception) -> Refusal:
+    """The refusal that a fault in a vendor's code is."""
+    return Refusal(f"the normaliser failed: {type(error).__name__}")
 
 
 class Lines:
@@ -51,6 +59,7 @@ class Lines:
     ) -> None:
         """`limits`: the most bytes of a value in the live and in the quarantine topic."""
         self._vendor, self._src, self._send = vendor, src, send
+        self._normalise = vendor.normalise
         self._served = list(served)
         self._partitions = self.quarantine = len(served) - 1
         self._home = partition_of(WHOLE_FEED, self._partitions)
@@ -82,7 +91,7 @@ class Lines:
         self.catching_up = any(self._passed)
 
     def message(self, recv_ns: int, payload: bytes) -> None:
-        """One line of the bus. `payload` as it stands on the tape."""
+        """One line of the bus, `payload` as it stands on the tape. The hot path."""
         self.stamp = recv_ns
         if payload[:4] == b"b64:":
             try:
@@ -90,16 +99,28 @@ class Lines:
             except Base64Error:
                 self._refuse(payload, recv_ns, 0, "the tape's base64 is damaged")
                 return
-        k = 0
-        for said in normalised(self._vendor, payload, recv_ns, self._src):
-            if isinstance(said, Refusal):
-                self._refuse(payload, recv_ns, k, said.reason)
-            elif isinstance(said, Chatter):
-                self.counts[f"chatter {said.name}"] += 1
+        try:
+            said = self._normalise(payload, recv_ns, self._src)
+        except Exception as e:
+            said = [fault(e)]
+        ts_recv = recv_ns
+        for one in said:
+            if isinstance(one, Refusal):
+                self._refuse(payload, recv_ns, ts_recv - recv_ns, one.reason)
+            elif isinstance(one, Chatter):
+                self.counts[f"chatter {one.name}"] += 1
                 continue
             else:
-                self._publish(said, payload, recv_ns, k)
-            k += 1
+                lane, key = self._routes.get(one.symbol) or self._new_route(one.symbol)
+                value = _encode(one)
+                if len(value) > self._limit:
+                    self._refuse(payload, recv_ns, ts_recv - recv_ns, TOO_LONG)
+                elif lane == EVERYWHERE:
+                    self._everywhere(value, ts_recv)
+                elif not self._passed[lane]:
+                    self._send(lane, value, key, ts_recv // MS)
+                    self.sent[lane] += 1
+            ts_recv += 1
 
     def own(self, line: bytes) -> bool:
         """One line of the taper's own; gives whether it closes the life.
@@ -120,7 +141,7 @@ class Lines:
         if word in ("connect", "disconnect"):
             code = CONNECTED if word == "connect" else DISCONNECTED
             why = str(table.get("why", ""))[:500]
-            self._everywhere(Status(WHOLE_FEED, 0, recv_ns, 0, 0, self._src, code, why), recv_ns)
+            self._everywhere(_encode(Status(WHOLE_FEED, 0, recv_ns, 0, 0, self._src, code, why)), recv_ns)
         elif word == "tape":
             self._check_owner(table)
         else:
@@ -131,31 +152,13 @@ class Lines:
         """A line that is none: kept in quarantine beside the line before it."""
         self._refuse(line, self.stamp or self.life, -1 if self.stamp else 0, "the tape's line is damaged")
 
-    def _publish(self, message: Message, payload: bytes, recv_ns: int, k: int) -> None:
-        symbol = message.symbol
-        route = self._routes.get(symbol) or self._new_route(symbol)
-        if symbol == WHOLE_FEED:
-            self._everywhere(message, recv_ns + k)
-            return
-        value = encode(message)
-        if len(value) > self._limit:
-            self._refuse(payload, recv_ns, k, TOO_LONG)
-            return
-        lane, key = route
-        if not self._passed[lane]:
-            self._send(lane, value, key, (recv_ns + k) // MS)
-            self.sent[lane] += 1
-            self.counts["messages"] += 1
-
-    def _everywhere(self, message: Message, ts_recv: int) -> None:
+    def _everywhere(self, value: bytes, ts_recv: int) -> None:
         """A "*" record: every partition has a copy; the one in murmur2("*") is the message."""
-        value = encode(message)
         for lane in range(self._partitions):
             if not self._passed[lane]:
                 self._send(lane, value, b"*", ts_recv // MS)
         if not self._passed[self._home]:
             self.sent[self._home] += 1
-            self.counts["messages"] += 1
 
     def _beat(self, recv_ns: int, closing: bool) -> None:
         for lane in range(self._partitions):
@@ -163,7 +166,7 @@ class Lines:
                 beat = Heartbeat(
                     WHOLE_FEED, 0, recv_ns, 0, 0, self._src, self.life, self.sent[lane], int(closing)
                 )
-                self._send(lane, encode(beat), b"*", recv_ns // MS)
+                self._send(lane, _encode(beat), b"*", recv_ns // MS)
 
     def _refuse(self, payload: bytes, recv_ns: int, k: int, reason: str) -> None:
         if not self._passed[self.quarantine]:
@@ -176,7 +179,8 @@ class Lines:
     def _new_route(self, symbol: str) -> tuple[int, bytes]:
         if len(self._routes) >= MOST_ROUTES:
             self._routes.clear()
-        route = self._routes[symbol] = partition_of(symbol, self._partitions), symbol.encode()
+        lane = EVERYWHERE if symbol == WHOLE_FEED else partition_of(symbol, self._partitions)
+        route = self._routes[symbol] = lane, symbol.encode()
         return route
 
     def _check_owner(self, table: dict[str, Any]) -> None:

@@ -167,7 +167,7 @@ class _Sender:
         self._quarantine_limit = limits[pinned.quarantine.name]
         targets = [Target(pinned.backfill.name, p) for p in range(self._partitions)]
         targets.append(Target(pinned.quarantine.name, quarantine.lane_of(pinned.quarantine, src)))
-        self._outbox = Outbox(settings, targets)
+        self._outbox = Outbox(settings, targets, self._wait)
         self._progress = 0, time.monotonic()
 
     def publish(self, message: Message, value: bytes, ts_recv: int) -> None:
@@ -183,12 +183,12 @@ class _Sender:
             home = partition_of(message.symbol, self._partitions)
             lanes = range(home, home + 1)
         for lane in lanes:
-            self._outbox.send(lane, value, key, ts_recv // MS, self._wait)
+            self._outbox.send(lane, value, key, ts_recv // MS)
 
     def refuse(self, entry: Entry) -> None:
         """One record of the quarantine topic."""
         value = quarantine.encode(entry, self._quarantine_limit)
-        self._outbox.send(self._partitions, value, self._key, entry.timestamp_ms, self._wait)
+        self._outbox.send(self._partitions, value, self._key, entry.timestamp_ms)
 
     def poll(self) -> None:
         """Take acknowledgements."""
@@ -196,7 +196,7 @@ class _Sender:
 
     def drain(self) -> None:
         """Return when all is acknowledged."""
-        self._outbox.drain(self._wait)
+        self._outbox.drain()
 
     def finish(self) -> None:
         """Return when all is acknowledged and the extent is closed."""

@@ -104,11 +104,11 @@ class _Session:
         targets = [Target(self._pin.name, p) for p in range(self._pin.partitions)]
         targets.append(Target(known.quarantine.name, quarantine.lane_of(known.quarantine, src)))
         self._admin = client.admin(settings)
-        self._outbox = Outbox(settings, targets)
+        self._outbox = Outbox(settings, targets, self._wait)
         self._ledger = Ledger(served, stamp)
         self._lines = Lines(
             vendors.get(vendor), src, served,
-            (limits[self._pin.name], limits[known.quarantine.name]), self._send,
+            (limits[self._pin.name], limits[known.quarantine.name]), self._outbox.send,
         )  # fmt: skip
         self._follower = Follower(self._folder, min(lane.place for lane in served))
         self._limit = 0
@@ -140,7 +140,7 @@ class _Session:
             self._housekeeping()
             if self._ending.overdue():
                 raise _GaveUp
-        self._outbox.drain(self._wait)
+        self._outbox.drain()
 
     def close(self) -> None:
         """Keep what Kafka has acknowledged and let go of it."""
@@ -197,9 +197,6 @@ class _Session:
     def _mark(self, place: Place) -> None:
         self._ledger.mark(self._outbox.produced, place, self._lines.sent, self._lines.stamp)
 
-    def _send(self, lane: int, value: bytes, key: bytes, timestamp_ms: int) -> None:
-        self._outbox.send(lane, value, key, timestamp_ms, self._wait)
-
     def _wait(self) -> None:
         """Called while Kafka keeps the publisher waiting."""
         self._housekeeping()
@@ -232,7 +229,7 @@ class _Session:
 
         The tape's position does not pass the closing heartbeat before that.
         """
-        self._outbox.drain(self._wait)
+        self._outbox.drain()
         closing = {}
         with client.consumer(self._settings) as consumer:
             for p in range(self._pin.partitions):
