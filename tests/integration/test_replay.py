@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
 
 from tapedeck import message as m
@@ -20,12 +19,12 @@ from tapedeck.log.timeline import timeline
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
+from tests.topics import contents, row, rows
 
 VENDOR = "binance_usdm"
 T0 = 1_723_161_600 * NS  # long before any retention
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT")
 SLICE = Slice(T0, T0 + 60 * NS)
-Row = tuple[bytes | None, int, bytes]
 
 
 def trade(ts: int, symbol: str = "BTCUSDT", src: int = 1, price: float = 100.0) -> m.Trade:
@@ -69,36 +68,6 @@ def run(settings: Settings, to: str = "out", of: Slice = SLICE, **more: object) 
     origin = Origin(who="test", started=time.time_ns())
     target = f"kafka:{topic(settings, to)}"
     return replay.replay(settings, VENDOR, of, target, origin=origin, say=lambda _: None, **more)  # type: ignore[arg-type]
-
-
-def contents(settings: Settings, name: str) -> dict[int, list[Row]]:
-    """All that a topic holds: (key, CreateTime, value) by partition, in order."""
-    found: dict[int, list[Row]] = {}
-    with client.consumer(settings) as consumer:
-        count = len(consumer.list_topics(name, timeout=10).topics[name].partitions)
-        consumer.assign([TopicPartition(name, p, 0) for p in range(count)])
-        ends = 0
-        while ends < count:
-            for record in consumer.consume(1000, 0.1):
-                if record.error() is not None:
-                    assert record.error().name() == "_PARTITION_EOF"
-                    ends += 1
-                    continue
-                row = (record.key(), record.timestamp()[1], record.value())
-                found.setdefault(record.partition(), []).append(row)
-    return found
-
-
-def row(message: m.Message) -> Row:
-    return message.symbol.encode(), message.ts_recv // 1_000_000, m.encode(message)
-
-
-def rows(messages: list[m.Message], partitions: int) -> dict[int, list[Row]]:
-    """Where and in which order messages belong."""
-    found: dict[int, list[Row]] = {}
-    for message in sorted(messages, key=lambda message: message.ts_recv):
-        found.setdefault(partition_of(message.symbol, partitions), []).append(row(message))
-    return found
 
 
 def exists(settings: Settings, name: str) -> bool:

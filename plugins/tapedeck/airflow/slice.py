@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tapedeck.errors import BadInput
 from tapedeck.slices import Slice, format_time, make_slice, parse_time
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def slice_of(params: Mapping[str, Any], start: datetime | None, end: datetime | None) -> Slice:
@@ -23,9 +22,9 @@ def slice_of(params: Mapping[str, Any], start: datetime | None, end: datetime | 
     if all(asked):
         return make_slice(parse_time(str(asked[0])), parse_time(str(asked[1])))
     if any(asked):
-        given, lacking = ("start", "end") if asked[0] else ("end", "start")
+        given, lacking = ("a start", "end") if asked[0] else ("an end", "start")
         raise BadInput(
-            f"the run has a {given} but no {lacking}: give both, or neither where it has an interval"
+            f"the run has {given} but no {lacking}: give both, or neither where it has an interval"
         )
     if start is None or end is None or start >= end:
         at = "" if start is None else f", only the instant {format_time(_ns(start))}"
@@ -34,4 +33,6 @@ def slice_of(params: Mapping[str, Any], start: datetime | None, end: datetime | 
 
 
 def _ns(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    """Exact: pendulum's own differences can't be divided by a timedelta, so no difference is taken."""
+    second = calendar.timegm(time.utctimetuple())
+    return (second * 1_000_000 + time.microsecond) * 1000

@@ -1,0 +1,108 @@
+"""Starting runs through Airflow's REST API, as the UI does, and looking at what came of them."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tapedeck.embedded.airflow_api import Client
+from tapedeck.slices import NS, Slice, format_time
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run that has ended."""
+
+    api: Client
+    dag: str
+    id: str
+    state: str
+
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        """Its task instances, mapped ones too."""
+        found: list[dict[str, Any]] = self.api.call(
+            "GET", f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances?limit=200"
+        )["task_instances"]
+        return found
+
+    def states(self, task: str) -> dict[str, str]:
+        """State by label of a task's instances."""
+        return {
+            instance["rendered_map_index"] or str(instance["map_index"]): instance["state"]
+            for instance in self.tasks
+            if instance["task_id"] == task
+        }
+
+    def tries(self, task: str) -> set[int]:
+        """How often the task's instances were tried."""
+        return {instance["try_number"] for instance in self.tasks if instance["task_id"] == task}
+
+    def result(self, task: str, index: int = -1) -> Any:
+        """What the task returned."""
+        return self.api.call(
+            "GET",
+            f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances/{task}/xcomEntries/return_value"
+            f"?map_index={index}&deserialize=true",
+        )["value"]
+
+    def log(self, task: str, index: int = -1) -> list[dict[str, Any]]:
+        """The events that the task's first try has logged."""
+        answer = self.api.call(
+            "GET",
+            f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances/{task}/logs/1?map_index={index}",
+        )
+        return [event for event in answer["content"] if isinstance(event, dict)]
+
+    def said(self, task: str, index: int = -1) -> list[str]:
+        """What the task told."""
+        return [event["event"] for event in self.log(task, index) if event.get("logger") == "tapedeck"]
+
+    def errors(self, task: str, index: int = -1) -> list[str]:
+        """What the task logged as errors."""
+        return [event["event"] for event in self.log(task, index) if event.get("level") == "error"]
+
+
+def loaded(api: Client, *dags: str, patience: float = 90.0) -> None:
+    """Wait until Airflow has read the DAGs' files."""
+    deadline = time.monotonic() + patience
+    for dag in dags:
+        while "dag_id" not in (api.call("GET", f"/api/v2/dags/{dag}", allow=(404,)) or {}):
+            assert time.monotonic() < deadline, f"Airflow has not read {dag} in {patience:.0f} s"
+            time.sleep(0.3)
+
+
+def start(api: Client, dag: str, conf: dict[str, Any], interval: Slice | None = None) -> str:
+    """Start a run by hand, with a data interval or, as most such runs, with none; give its id."""
+    body: dict[str, Any] = {
+        "dag_run_id": f"test__{uuid.uuid4().hex[:12]}", "logical_date": None, "conf": conf
+    }  # fmt: skip
+    if interval is not None:
+        body |= {
+            "logical_date": datetime.now(UTC).isoformat(),
+            "data_interval_start": format_time(interval.start),
+            "data_interval_end": format_time(interval.end),
+        }
+    return str(api.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)["dag_run_id"])
+
+
+def wait(api: Client, dag: str, run: str) -> Run:
+    """The run once it has ended."""
+    told = api.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/wait?interval=0.2", timeout=180)
+    last = told if isinstance(told, dict) else json.loads(str(told).strip().splitlines()[-1])
+    return Run(api, dag, run, last["state"])
+
+
+def run(api: Client, dag: str, conf: dict[str, Any], interval: Slice | None = None) -> Run:
+    """Start a run and wait until it has ended."""
+    return wait(api, dag, start(api, dag, conf, interval))
+
+
+def seconds(ns: int) -> str:
+    """A whole second as the form's picker sends it."""
+    assert ns % NS == 0
+    return format_time(ns)
