@@ -12,6 +12,7 @@ before a receipt says that it holds what the log holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 from msgspec import Struct
 
@@ -135,10 +136,10 @@ def copy_partition(settings: Settings, order: Order, plan: Plan, partition: int,
         if len(before):
             say(f"partition {partition}: {len(before):,} messages are there already")
             _compare(settings, order, plan, before)
-        copying = _Copying(settings, order, there, partition, before, held.check)
-        for stretch in _kept(settings, order, plan, partition):
-            copying.copy(stretch)
-        copied = copying.finish()
+        with _Copying(settings, order, there, partition, before, held.check) as copying:
+            for stretch in _kept(settings, order, plan, partition):
+                copying.copy(stretch)
+            copied = copying.finish()
         after = _survey(settings, order, plan, copying.target, partition, since=before.next)
         _prove(order, partition, copied, before, after)
         say(
@@ -198,6 +199,14 @@ class _Copying:
         self.digests: list[int] = []
         self.outbox: produce.Outbox | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing may be on its way to Kafka any more when the lease is given up."""
+        if self.outbox is not None:
+            self.outbox.close()
+
     def copy(self, stretch: Kept) -> None:
         """Publish what is missing of a stretch."""
         missing = self.before.missing(stretch)
@@ -215,23 +224,20 @@ class _Copying:
         if self.outbox is None:
             self.target = target.ensure(self.settings, self.target)
             lane = produce.Target(self.target.topic, self.partition)
-            self.outbox = produce.Outbox(self.settings, [lane])
+            self.outbox = produce.Outbox(self.settings, [lane], self.check_lease)
         send = self.outbox.send
         times = stretch.timestamps_ms.tolist()
         for at in range(0, len(missing), 10_000):
             self.check_lease()
             for i in missing[at : at + 10_000].tolist():
-                send(0, stretch.values[i], stretch.keys[i], times[i], self.check_lease)
+                send(0, stretch.values[i], stretch.keys[i], times[i])
             self.outbox.poll(0)
         self.written += len(missing)
 
     def finish(self) -> Copied:
         """Wait until Kafka has acknowledged all."""
         if self.outbox is not None:
-            try:
-                self.outbox.drain(self.check_lease)
-            finally:
-                self.outbox.close()
+            self.outbox.drain()
         return Copied(
             partition=self.partition, messages=self.messages, already=self.messages - self.written,
             written=self.written, behind=self.behind, duplicates=self.duplicates, voided=self.voided,

@@ -1,0 +1,156 @@
+"""`tapedeck replay`, `backfill`, `receipts`: the jobs, and what they proved."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from tapedeck import endpoints, settings
+from tapedeck.errors import BadInput
+from tapedeck.jobs.origin import Origin, person
+from tapedeck.slices import parse_slice
+
+
+@click.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--to", required=True, metavar="kafka:TOPIC", help="Where to; a new topic is made to keep all.")
+@click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
+@click.option("--kinds", help="Only these, comma-separated: trade, quote, book, status, fields.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be read; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="The receipt (or the plan) as one JSON object.")
+def replay(
+    vendor: str, start: str, end: str, to: str, symbols: str | None, kinds: str | None,
+    only_plan: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Copy a vendor's messages with START <= receipt time < END to another Kafka topic.
+
+    Keys, values and CreateTimes stay byte for byte, each symbol in its own partition. Repeated, it adds
+    nothing.
+
+    \b
+    Examples:
+      tapedeck replay binance_usdm 2024-08-08T23:54:16Z 2024-08-08T23:55:16Z --to kafka:replay.btc
+      tapedeck replay binance_usdm 2h 1h --to kafka:replay.btc --symbols BTCUSDT --kinds trade --plan
+    """
+    from tapedeck.jobs import replay as job
+
+    deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
+    origin = Origin(who=person(), started=time.time_ns())
+    if only_plan:
+        order, plan = job.prepare(deck, vendor, of, to, _list(symbols), _list(kinds))
+        already = job.check(deck, order, plan)
+        if as_json:
+            click.echo(msgspec.json.encode({"order": order, "plan": plan, "already": already}))
+        else:
+            click.echo(f"{plan.table()}\nto {order.target}, which holds {already:,} messages of it already")
+        return
+    receipt = job.replay(
+        deck, vendor, of, to, _list(symbols), _list(kinds), origin=origin, say=_progress(as_json)
+    )
+    for note in receipt.notes:
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        click.echo(receipt.to_json())
+    elif receipt.outcome == "empty":
+        click.echo(f"{vendor} has no messages in {of}: nothing was written (receipt {receipt.id})")
+    else:
+        click.echo(f"{receipt.line}\nreceipt {receipt.id}")
+
+
+@click.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--json", "as_json", is_flag=True, help="The receipt as one JSON object.")
+def backfill(vendor: str, start: str, end: str, as_json: bool) -> None:
+    """Rebuild from the log every window of a vendor that meets [START, END); write those that differ.
+
+    Repeated, it writes nothing.
+
+    \b
+    Example:
+      tapedeck backfill binance_usdm 2024-08-08T00:00:00Z 2024-08-09T00:00:00Z
+    """
+    from tapedeck.jobs import backfill as job
+
+    deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
+    origin = Origin(who=person(), started=time.time_ns())
+    receipt = job.backfill(deck, vendor, of, origin=origin, say=_progress(as_json))
+    for note in receipt.notes:
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        click.echo(receipt.to_json())
+    elif receipt.outcome == "empty":
+        click.echo(f"{vendor} has no messages in {of}: nothing was written (receipt {receipt.id})")
+    else:
+        click.echo(f"{receipt.line}\nreceipt {receipt.id}")
+
+
+@click.command()
+@click.argument("identity", metavar="[ID]", required=False)
+@click.option("--vendor", default="", help="Only this vendor's.")
+@click.option("--job", default="", help="Only of this job: replay or backfill.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many at most.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: bool) -> None:
+    """List what finished jobs have proved, newest first; with an ID, or its beginning, show one whole.
+
+    \b
+    Examples:
+      tapedeck receipts --vendor binance_usdm
+      tapedeck receipts 83af6201 --json
+    """
+    from tapedeck.jobs import receipts as book
+
+    deck = endpoints.resolve(settings.load())
+    if identity:
+        one = book.find(deck, identity)
+        click.echo(one.to_json() if as_json else _whole(one))
+        return
+    if vendor:
+        deck.vendor(vendor)
+    if job not in ("", "replay", "backfill"):
+        raise BadInput(f"there is no job {job!r}: the jobs are replay and backfill")
+    found = book.recent(deck, limit, vendor, job)
+    if as_json:
+        click.echo(msgspec.json.encode({"receipts": found}))
+        return
+    for one in found:
+        click.echo(f"{one.id}  {one.ended[:19]}Z  {one.line}")
+    if not found:
+        click.echo("no job has finished yet")
+
+
+def _whole(one: object) -> str:
+    """Every field of a receipt on a line of its own, the plan's ranges as their number."""
+    fields = msgspec.to_builtins(one)
+    fields["ranges"] = f"{len(fields['ranges'].get('ranges', []))} (see --json)"
+    for name in ("counts", "asked"):
+        fields[name] = ", ".join(f"{key} {_value(value)}" for key, value in fields[name].items()) or "-"
+    fields["notes"] = "; ".join(fields["notes"]) or "-"
+    width = max(map(len, fields))
+    return "\n".join(f"{name:<{width}}  {_value(value)}" for name, value in fields.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(map(str, value)) or "all"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value) if value != "" else "-"
+
+
+def _progress(quiet: bool) -> Callable[[str], None]:
+    """On a terminal what each partition did, as it goes; nothing in a pipe."""
+    shown = sys.stderr.isatty() and not quiet
+    return lambda line: click.echo(line, err=True) if shown else None
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
