@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tapedeck.buses.bus import Bus, Change, Venue
 from tapedeck.errors import BadInput
 
-__all__ = ["Bus", "Change", "Venue", "open", "zeromq_endpoint"]
+__all__ = ["Bus", "Change", "Venue", "check", "open", "zeromq_endpoint"]
 
 _FORMS = "write it as zmq:tcp://host:port, websocket (the venue itself) or websocket:wss://host"
 
@@ -20,16 +20,23 @@ def open(address: str, vendor: Venue, symbols: Sequence[str]) -> Bus:
     symbols; `websocket:wss://host` asks another host, and one with a path is used as it stands.
     It need not be up yet. Raises BadInput for any other form, or for no symbols where they are needed.
     """
-    scheme, _, rest = address.partition(":")
-    if scheme == "zmq":
+    where = check(address, vendor, symbols)
+    if address.startswith("zmq:"):
         from tapedeck.buses.zeromq import ZeromqBus
 
-        return ZeromqBus(zeromq_endpoint(address))
-    if scheme == "websocket":
-        url = _websocket_url(address, rest, vendor, symbols)
-        from tapedeck.buses.websocket import WebsocketBus
+        return ZeromqBus(where)
+    from tapedeck.buses.websocket import WebsocketBus
 
-        return WebsocketBus(url)
+    return WebsocketBus(where)
+
+
+def check(address: str, vendor: Venue, symbols: Sequence[str]) -> str:
+    """The endpoint or URL that `open` would connect to. Connects to nothing, and raises as `open` does."""
+    scheme, _, rest = address.partition(":")
+    if scheme == "zmq":
+        return zeromq_endpoint(address)
+    if scheme == "websocket":
+        return _websocket_url(address, rest, vendor, symbols)
     raise BadInput(f"the bus of {vendor.name} has no known address, {address!r}: {_FORMS}")
 
 

@@ -59,7 +59,7 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
     """
     table = settings.vendor(vendor)
     address = bus or table.bus
-    buses.open(address, vendors.get(vendor), table.symbols).close()
+    buses.check(address, vendors.get(vendor), table.symbols)
     folder = settings.tape_dir(vendor, src)
     who = [vendor, "--src", str(src), "--parent", str(os.getpid())]
     with (
