@@ -1,0 +1,39 @@
+"""What benchmarks share: the servers, and logs that are made once and read by several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from msgspec import structs
+
+from tapedeck.settings import Settings, Vendor
+from tests.benchmarks.made_log import MadeLog, make_market, make_trades
+
+PARTITIONS = 4
+TRADES, MARKET = 2_000_000, 400_000
+
+Say = Callable[[str], None]
+
+
+class Bench:
+    """One run's servers and what is on them. `folder` is emptied afterwards."""
+
+    def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
+        kafka = structs.replace(settings.kafka, partitions=PARTITIONS, prefix="bench.")
+        names = ("trades", "market", "windows", "binance_usdm")
+        self.settings = structs.replace(settings, kafka=kafka, vendors={name: Vendor() for name in names})
+        self.folder, self.say = folder, say
+
+    @cached_property
+    def trades(self) -> MadeLog:
+        """Trades of DESIGN §11's size, in order of time."""
+        self.say(f"publishing {TRADES:,} trades to be read")
+        return make_trades(self.settings, "trades", TRADES)
+
+    @cached_property
+    def market(self) -> MadeLog:
+        """Trades, quotes and book changes of the synthetic market."""
+        self.say(f"publishing {MARKET:,} messages of a market to be read")
+        return make_market(self.settings, "market", MARKET)

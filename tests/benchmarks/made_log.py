@@ -1,0 +1,105 @@
+"""Logs to be read: a vendor's live topic as a collector that has ended leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapedeck import message as m
+from tapedeck import vendors
+from tapedeck.log import client
+from tapedeck.log.meta import TopicPin
+from tapedeck.partitions import partition_of
+from tapedeck.settings import Settings
+from tapedeck.simulate import market
+from tapedeck.slices import Slice
+from tests.published import T0, Published
+
+RATE = 11_600
+"""Messages a second of market time: a billion a day."""
+SYMBOLS = 300
+"""So a symbol's window of ten minutes holds about 6,700 messages."""
+SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLog:
+    """So many messages of `bytes` each on average, all within `slice`, none twice."""
+
+    vendor: str
+    pin: TopicPin
+    messages: int
+    bytes: float
+    slice: Slice
+    stamps: np.ndarray[tuple[int], np.dtype[np.int64]]
+    """ts_recv of each, increasing."""
+
+    def first(self, count: int) -> tuple[Slice, int]:
+        """A slice of whole ms from the log's beginning of about so many messages, and how many it holds."""
+        end = int(self.stamps[count]) // 1_000_000 * 1_000_000
+        return Slice(self.slice.start, end), int(np.searchsorted(self.stamps, end))
+
+
+def make_trades(settings: Settings, vendor: str, count: int) -> MadeLog:
+    """Trades of 50 to 60 bytes."""
+    random = np.random.default_rng(1)
+    names = market.symbol_names((), SYMBOLS)
+    stamps = T0 + np.cumsum(random.integers(1, 2 * SECOND // RATE, count))
+    columns = (
+        random.integers(0, SYMBOLS, count),
+        stamps - random.integers(1, 20, count) * 1_000_000,
+        stamps,
+        random.integers(100, 5_000_000, count) / 100,
+        random.integers(1, 100_000, count) / 1000,
+        random.choice((-1, 1), count),
+    )
+    seqs = [1_000_000] * SYMBOLS
+
+    def trades() -> Iterable[m.Message]:
+        for i, event, recv, price, size, side in zip(*(c.tolist() for c in columns), strict=True):
+            seqs[i] = seq = seqs[i] + 1
+            yield m.Trade(names[i], event, recv, seq, seq - 1, 1, price, size, side)
+
+    return _publish(settings, vendor, trades(), stamps)
+
+
+def make_market(settings: Settings, vendor: str, count: int) -> MadeLog:
+    """The synthetic market's mix: a quarter trades, two thirds quotes, the rest book changes."""
+    normalise = vendors.get("binance_usdm").normalise
+    names = market.symbol_names((), SYMBOLS)
+    lines = market.generate("binance_usdm", names, float(RATE), None, 1, T0 + SECOND)
+    found = [normalise(payload, ns, 1)[0] for (ns, payload), _ in zip(lines, range(count), strict=False)]
+    messages = [said for said in found if not isinstance(said, vendors.Refusal | vendors.Chatter)]
+    return _publish(settings, vendor, messages, np.array([message.ts_recv for message in messages]))
+
+
+def _publish(
+    settings: Settings,
+    vendor: str,
+    messages: Iterable[m.Message],
+    stamps: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> MadeLog:
+    log = Published(settings, vendor)
+    log.register(T0)
+    producer = client.producer(settings)
+    partitions: dict[str, int] = {}
+    size = 0
+    for message in messages:
+        symbol, value = message.symbol, m.encode(message)
+        if symbol not in partitions:
+            partitions[symbol] = partition_of(symbol, log.live.partitions)
+        size += len(value)
+        while True:
+            try:
+                producer.produce(
+                    log.live.name, value, symbol, partitions[symbol], None, None, message.ts_recv // 1_000_000
+                )
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush()
+    log.close(int(stamps[-1]) + 60 * SECOND)
+    whole = Slice(T0, int(stamps[-1]) + SECOND)
+    return MadeLog(vendor, log.live, len(stamps), size / len(stamps), whole, stamps)

@@ -1,0 +1,32 @@
+"""Reading the log by time into columns, one process."""
+
+from __future__ import annotations
+
+from tapedeck.log.decode import decode_records
+from tapedeck.log.read import read
+from tapedeck.log.resolve import resolve
+from tests.benchmarks import kcat
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.registry import benchmark
+from tests.benchmarks.repeats import alternate, rate
+from tests.benchmarks.result import Must, Result
+
+
+@benchmark("read_columns", needs=("kcat",))
+def measure(bench: Bench) -> Result:
+    """Decoded and checked, against kcat reading the same topic whole and decoding nothing."""
+    log, settings = bench.trades, bench.settings
+
+    def ours() -> None:
+        plan = resolve(settings, log.vendor, log.slice)
+        found = 0
+        for records in read(settings, plan.ranges):
+            decoded = decode_records(records, plan.partitions)
+            found += sum(len(columns) for columns in decoded.messages.values())
+        assert found == log.messages
+
+    value, baseline = alternate(
+        lambda: rate(log.messages, ours),
+        lambda: rate(log.messages, lambda: kcat.read(settings, log.pin.name)),
+    )
+    return Result(value=value, unit="messages/s", baseline_name="kcat -C", baseline=baseline, must=Must(0.4))

@@ -1,0 +1,57 @@
+"""A day from the log into Arctic: read, decode, judge, build, encode, store."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+from tapedeck.log.plan import Plan
+from tapedeck.log.resolve import resolve
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice
+from tapedeck.store import database
+from tapedeck.store.rebuild import rebuild_partition
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.made_log import MadeLog
+from tests.benchmarks.registry import benchmark
+from tests.benchmarks.repeats import rate, repeat
+from tests.benchmarks.result import Must, Result
+from tests.benchmarks.workers import workers
+
+BILLION_AN_HOUR = 1e9 / 3600
+
+
+@benchmark("rebuild")
+def measure(bench: Bench) -> Result:
+    """Trades of DESIGN §11's size, two processes, broker and mongod beside them."""
+    return _measure(bench, bench.trades)
+
+
+@benchmark("rebuild_market")
+def measure_market(bench: Bench) -> Result:
+    """The same for a market's mix of trades, quotes and book changes."""
+    return _measure(bench, bench.market)
+
+
+def _measure(bench: Bench, log: MadeLog) -> Result:
+    with workers() as pool:
+        value = repeat(lambda: _once(bench.settings, log, pool))
+    return Result(
+        value=value, unit="messages/s", baseline_name="a billion an hour", baseline=BILLION_AN_HOUR,
+        must=Must(1.0),
+    )  # fmt: skip
+
+
+def _once(settings: Settings, log: MadeLog, pool: ProcessPoolExecutor) -> float:
+    database.client(settings).drop_database(f"arctic_{log.vendor}")
+
+    def work() -> None:
+        plan = resolve(settings, log.vendor, log.slice)
+        part = partial(_part, settings, log.vendor, log.slice, plan)
+        assert sum(pool.map(part, range(log.pin.partitions))) == log.messages
+
+    return rate(log.messages, work)
+
+
+def _part(settings: Settings, vendor: str, of: Slice, plan: Plan, partition: int) -> int:
+    return rebuild_partition(settings, vendor, of, partition, within=plan).messages
