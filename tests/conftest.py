@@ -94,6 +94,8 @@ port = {servers.free_port()}
         )
         done = servers.tapedeck(
             "up",
+            "--timeout",
+            "600",
             state=state,
             settings_file=settings_file,
             AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",

@@ -93,7 +93,7 @@ def _clear(place: Path) -> None:
 
 
 def tapedeck(
-    *words: str, state: Path, settings_file: Path | None = None, timeout: float = 240, **variables: str
+    *words: str, state: Path, settings_file: Path | None = None, timeout: float = 660, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a person would, with that state directory; `variables` join the environment."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}

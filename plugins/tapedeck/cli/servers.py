@@ -22,7 +22,7 @@ _WATCH_EVERY = 2.0
 @click.option("--only", metavar="PARTS", help="Only these of kafka,mongo,airflow.")
 @click.option("--no-airflow", is_flag=True, help="All but Airflow.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), default=180.0, show_default=True, help="Seconds to wait."
+    "--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds to wait."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines, when all is ready.")
 def up(only: str | None, no_airflow: bool, timeout: float, as_json: bool) -> None:

@@ -123,13 +123,15 @@ def preparer(name: str, database: str) -> Callable[[Settings, Ports], Launch]:
 
 
 def is_ready(server: Server) -> bool:
-    """Whether the process works: the API answers, or tells of a heartbeat since the process began."""
+    """Whether the process works: the API answers people and tasks, or tells of a heartbeat since the
+    process began."""
     try:
-        health = airflow_api.health(server.address, timeout=3.0)
+        health = airflow_api.health(server.address)
     except Unavailable:
         return False
     if server.name == API:
-        return bool(health.get("metadatabase", {}).get("status") == "healthy")
+        is_healthy = health.get("metadatabase", {}).get("status") == "healthy"
+        return is_healthy and airflow_api.takes_tasks(server.address)
     component = COMPONENTS[server.name]
     told = health.get(component) or {}
     beat = told.get(f"latest_{component}_heartbeat")

@@ -18,7 +18,7 @@ from tapedeck.errors import BadInput, Unavailable
 from tapedeck.settings import Settings
 
 PARTS = ("kafka", "mongo", "airflow")
-DEADLINE = 180.0
+DEADLINE = 300.0
 _STARTS = 3
 """How often a server is started whose port is lost to another process between choice and start."""
 Say = Callable[[str], None]
