@@ -210,6 +210,15 @@ def test_a_record_of_someone_elses_process_is_not_ended(tapedeck: Tapedeck, stat
     assert not list(state.glob("*/*.json")), "stale records are cleared"
 
 
+def test_down_clears_a_record_that_can_not_be_read(tapedeck: Tapedeck, state: Path) -> None:
+    (state / "servers").mkdir(parents=True)
+    for name in ("kafka", "supervisor"):
+        (state / "servers" / f"{name}.json").write_text("{")
+    assert "run `tapedeck down`" in _sentence(tapedeck("status"), 3)
+    _ok(tapedeck("down"))
+    assert not _status(tapedeck)["kafka"]["running"]
+
+
 def test_live_processes_are_shown_and_ended(tapedeck: Tapedeck, state: Path) -> None:
     writer = subprocess.Popen(["sleep", "600"])
     try:

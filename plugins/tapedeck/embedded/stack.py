@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from tapedeck import endpoints
@@ -75,7 +74,7 @@ def down(settings: Settings, say: Say, seconds: float = 20.0) -> list[str]:
         return []
     ended: list[str] = []
     with lock.held(state, say, 300):
-        if keeper := endpoints.read_server(settings, supervisor.NAME):
+        if keeper := supervisor.on_record(state):
             process.end([keeper], 5)
             launch.record_file(state, supervisor.NAME).unlink(missing_ok=True)
         ended += _end(live.records(settings), state, say, seconds)
@@ -205,10 +204,7 @@ def _wait(settings: Settings, server: Embedded, record: Server, ports: Ports, en
 
 
 def _supervise(state: Path) -> None:
-    try:
-        keeper = msgspec.json.decode(launch.record_file(state, supervisor.NAME).read_bytes(), type=Server)
-    except (OSError, msgspec.DecodeError):
-        keeper = None
+    keeper = supervisor.on_record(state)
     if keeper is None or not process.alive(keeper):
         launch.save(state, supervisor.prepare(state))
         launch.start(state, supervisor.NAME)

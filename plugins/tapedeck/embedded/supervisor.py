@@ -40,6 +40,14 @@ def records(state: Path) -> list[Server]:
     return [server for server in found if server.name != NAME]
 
 
+def on_record(state: Path) -> Server | None:
+    """The supervisor's own record, None where there is none that can be read."""
+    try:
+        return msgspec.json.decode(launch.record_file(state, NAME).read_bytes(), type=Server)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
 def prepare(state: Path) -> launch.Launch:
     """How the supervisor of a state directory is started."""
     return launch.Launch(
@@ -102,10 +110,8 @@ def run(state: Path, me: int) -> None:
 
 
 def _is_on_record(state: Path, me: int) -> bool:
-    try:
-        return msgspec.json.decode(launch.record_file(state, NAME).read_bytes(), type=Server).pid == me
-    except (OSError, msgspec.DecodeError):
-        return False
+    keeper = on_record(state)
+    return keeper is not None and keeper.pid == me
 
 
 def _say(line: str) -> None:
