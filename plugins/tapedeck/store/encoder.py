@@ -33,7 +33,7 @@ PLAIN: dict[str, tuple[str, ...]] = {
 }
 """Columns of each kind's documents beside recv_ns, event_ms, event_ns and seq."""
 
-_NARROW = ("<i1", "<i2", "<i4", "<i8")
+_NARROW = (("<i1", 2**7), ("<i2", 2**15), ("<i4", 2**31), ("<i8", 2**63))
 
 
 def encode(columns: Columns) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def encode(columns: Columns) -> dict[str, Any]:
         "c": len(ms),
         "i": _compress(index),
         "cs": {
-            name: {"d": _compress(column), "t": column.dtype.name, "m": mask}
+            name: {"d": _compress(column), "t": "float64" if column.dtype.kind == "f" else "int64", "m": mask}
             for name, column in values.items()
         },
         "own": lz4.block.compress(_provenance(columns, per_message)),
@@ -210,13 +210,13 @@ def _pack(column: Array) -> list[Any]:
     """[first, step] of an even march, else [first, type, differences in the narrowest integers]."""
     if not len(column):
         return [0, 0]
-    first, steps = int(column[0]), np.diff(column)
+    first, steps = int(column[0]), column[1:] - column[:-1]
     if not len(steps):
         return [first, 0]
     low, high = int(steps.min()), int(steps.max())
     if low == high:
         return [first, low]
-    width = next(t for t in _NARROW if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+    width = next(t for t, bound in _NARROW if -bound <= low and high < bound)
     return [first, width, steps.astype(width).tobytes()]
 
 

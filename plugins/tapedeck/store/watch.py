@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from confluent_kafka import KafkaException
+
 from tapedeck.errors import TapedeckError
-from tapedeck.log import meta, topics
+from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Meta, VendorTopics
 from tapedeck.settings import Settings
 
@@ -27,21 +29,23 @@ class Seen:
 def look(settings: Settings, vendor: str) -> Seen:
     """Read `md.meta` and prove the vendor's topics. Raises BadInput, Mismatch, Unavailable."""
     at = time.monotonic()
-    known = meta.read(settings)
-    return Seen(known, topics.verify(settings, vendor, known), at)
+    try:
+        known = meta.read(settings)
+        return Seen(known, topics.verify(settings, vendor, known), at)
+    except KafkaException as e:
+        raise client.unavailable(settings, e.args[0].str()) from e
 
 
 class Watch:
     """Looks again and again in a thread of its own. What it finds wrong is raised by `seen`."""
 
     def __init__(self, settings: Settings, vendor: str, first: Seen) -> None:
-        self._seen, self._error = first, None
+        self._seen = first
+        self._error: TapedeckError | None = None
         self._again: Callable[[], Seen] = lambda: look(settings, vendor)
-        self._ended, self._asked = threading.Event(), threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
         self._thread.start()
-
-    _error: TapedeckError | None
 
     @property
     def seen(self) -> Seen:
@@ -50,22 +54,13 @@ class Watch:
             raise self._error
         return self._seen
 
-    def hurry(self) -> None:
-        """Look at once."""
-        self._asked.set()
-
     def end(self) -> None:
         """Stop looking."""
         self._ended.set()
-        self._asked.set()
         self._thread.join(30)
 
     def _look(self) -> None:
-        while not self._ended.is_set():
-            self._asked.wait(SECONDS)
-            self._asked.clear()
-            if self._ended.is_set():
-                return
+        while not self._ended.wait(SECONDS):
             try:
                 self._seen = self._again()
             except TapedeckError as e:

@@ -87,7 +87,7 @@ def write(
                 _Session(settings, vendor, consumer, lease, say, report, by, done).run(asked)
             if asked():
                 lease.release()
-        except (Unavailable, Incomplete) as e:
+        except (Unavailable, Incomplete, KafkaException) as e:
             say(f"{e}; going on as soon as it is possible")
             _pause(asked, 2.0)
 
