@@ -40,7 +40,7 @@ system:
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt -r requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@echo "fetching Kafka into .tapedeck/cache"
-	@$(BIN)/python -c "from tapedeck import settings; from tapedeck.embedded import kafka; kafka.jars(settings.load())"
+	@$(BIN)/python -m tapedeck.embedded.fetch
 	@touch $@
 
 demo: setup ## a market from bus to Arctic, replayed and rebuilt through Airflow, in a few minutes
