@@ -20,7 +20,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
-from tapedeck.airflow.params import some_vendors, times
+from tapedeck.airflow.params import exact_times, some_vendors, times
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ Json = dict[str, Any]
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULTS,
-    params={**some_vendors(), **times()},
+    params={**some_vendors(), **times(), **exact_times()},
     tags=["tapedeck", "backfill"],
     doc_md=__doc__,
 )

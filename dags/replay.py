@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from tapedeck.airflow.params import kafka_target, one_vendor, selection, times
+from tapedeck.airflow.params import exact_times, kafka_target, one_vendor, selection, times
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ Json = dict[str, Any]
     catchup=False,
     max_active_runs=4,
     default_args=DEFAULTS,
-    params={**one_vendor(), **selection(), **times(), **kafka_target()},
+    params={**one_vendor(), **times(), **kafka_target(), **selection(), **exact_times()},
     tags=["tapedeck", "replay"],
     doc_md=__doc__,
     render_template_as_native_obj=True,

@@ -83,8 +83,10 @@ def test_every_field_of_a_form_has_a_title_and_a_description(found: dict[str, An
         for name, field in dag["params"].items():
             assert field["title"], name
             assert field["description"], name
-            if name.startswith(("start", "end")):
+            if name.endswith("_exact"):
                 assert "(UTC)" in field["title"], name
+            elif field.get("format") == "date-time":  # a picker is in the browser's zone
+                assert "the zone that the picker names" in field["description"], name
 
 
 def test_the_nightly_rebuild_has_intervals_of_width(found: dict[str, Any]) -> None:

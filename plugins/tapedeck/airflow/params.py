@@ -1,4 +1,8 @@
-"""The trigger forms' fields. Optional text is nullable with default None: the form then lets it be empty."""
+"""The trigger forms' fields.
+
+What must be said has no section: the form shows it open, and the sections folded below it. Optional text
+is nullable with default None: the form then lets it be empty.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from airflow.sdk import Param
 from tapedeck.message import KINDS
 from tapedeck.settings import load
 
-_WHEN = "When (UTC; end excluded)"
-_WHAT = "What"
+_SOME = "Only some of it"
+_EXACT = "Times in writing (UTC, to the nanosecond)"
 
 
 def vendors() -> list[str]:
@@ -18,11 +22,7 @@ def vendors() -> list[str]:
 
 def one_vendor() -> dict[str, Param]:
     """A vendor that must be chosen."""
-    return {
-        "vendor": Param(
-            type="string", enum=vendors(), title="Vendor", description="Whose tape", section=_WHAT
-        )
-    }
+    return {"vendor": Param(type="string", enum=vendors(), title="Vendor", description="Whose messages")}
 
 
 def some_vendors() -> dict[str, Param]:
@@ -32,7 +32,6 @@ def some_vendors() -> dict[str, Param]:
         "vendors": Param(
             [], type=["null", "array"], items={"type": "string"}, examples=names, title="Vendors",
             description=f"Only these; all where none is chosen. For example {names[0] if names else '-'}",
-            section=_WHAT,
         )
     }  # fmt: skip
 
@@ -41,38 +40,44 @@ def selection() -> dict[str, Param]:
     """Some of a vendor's messages; all where nothing is chosen."""
     return {
         "symbols": Param(
-            [], type=["null", "array"], items={"type": "string"}, title="Symbols", section=_WHAT,
+            [], type=["null", "array"], items={"type": "string"}, title="Symbols", section=_SOME,
             description="Only these, one a line, as the vendor writes them, for example BTCUSDT. Empty: all",
         ),
         "kinds": Param(
             [], type=["null", "array"], items={"type": "string"}, examples=list(KINDS), title="Kinds",
-            description="Only these. Empty: all", section=_WHAT,
+            description="Only these. Empty: all", section=_SOME,
         ),
     }  # fmt: skip
 
 
 def times() -> dict[str, Param]:
-    """A slice of time: whole minutes by picker, or exact to the nanosecond in writing."""
-    fields = {}
-    for name, which in (("start", "first instant"), ("end", "instant after the last")):
-        fields[name] = Param(
-            None, type=["null", "string"], format="date-time", title=f"{name.capitalize()} (UTC)",
-            description=f"The {which}, to the minute, for example 2024-08-08 23:54", section=_WHEN,
-        )  # fmt: skip
-    for name in ("start", "end"):
-        fields[f"{name}_exact"] = Param(
-            None, type=["null", "string"], title=f"Exact {name} (UTC)", section=_WHEN,
-            description=f"Wins over {name.capitalize()}: 2024-08-08T23:54:16.123456789Z, to the nanosecond",
-        )  # fmt: skip
-    return fields
+    """A slice of time by picker, to the minute. The picker is in the browser's zone, and sends UTC."""
+    return {
+        name: Param(
+            None, type=["null", "string"], format="date-time", title=name.capitalize(),
+            description=f"{which}, to the minute, in the zone that the picker names. Below: in UTC, finer",
+        )
+        for name, which in (("start", "The first instant"), ("end", "The instant after the last"))
+    }  # fmt: skip
+
+
+def exact_times() -> dict[str, Param]:
+    """A slice of time in writing, which wins over the pickers."""
+    return {
+        f"{name}_exact": Param(
+            None, type=["null", "string"], title=f"Exact {name} (UTC)", section=_EXACT,
+            description=f"In place of {name.capitalize()}, for example 2024-08-08T23:54:16.123456789Z",
+        )
+        for name in ("start", "end")
+    }  # fmt: skip
 
 
 def kafka_target() -> dict[str, Param]:
     """Where a replay goes."""
     return {
         "to": Param(
-            "", type="string", title="To", section="Where to",
+            "", type="string", title="To",
             description="kafka:TOPIC, for example kafka:replay.btc. A topic that does not exist is made, "
-            "with as many partitions as the vendor's and no retention",
+            "with as many partitions as the vendor's, and keeps all",
         )
     }  # fmt: skip
