@@ -67,7 +67,8 @@ def test_the_form_replays_what_was_filled_in(airflow_stack: AirflowStack, page: 
     page.locator("#element_symbols").fill("BTCUSDT")
     page.get_by_role("button", name="Run Parameters").click()
     expect(submit).to_be_enabled()
-    page.screenshot(path=os.environ.get("TAPEDECK_SCREENSHOT", str(tmp_path / "form.png")))
+    picture = os.environ.get("TAPEDECK_SCREENSHOT", str(tmp_path / "form.png"))
+    page.screenshot(path=picture, animations="disabled")
     with page.expect_response(lambda answer: answer.url.endswith("/dags/replay/dagRuns")) as answer:
         submit.click()
     assert answer.value.ok, answer.value.text()

@@ -35,7 +35,7 @@ def log(settings: Settings) -> Published:
 
 def run(settings: Settings, of: Slice = OF) -> Receipt:
     origin = Origin(who="test", started=time.time_ns())
-    return backfill.backfill(settings, VENDOR, of, origin=origin, say=lambda _: None)
+    return backfill.backfill(settings, VENDOR, of, origin=origin)
 
 
 def test_the_receipt_says_what_was_written_and_the_second_run_writes_nothing(

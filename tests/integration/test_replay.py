@@ -67,7 +67,7 @@ def topic(settings: Settings, name: str = "out") -> str:
 def run(settings: Settings, to: str = "out", of: Slice = SLICE, **more: object) -> Receipt:
     origin = Origin(who="test", started=time.time_ns())
     target = f"kafka:{topic(settings, to)}"
-    return replay.replay(settings, VENDOR, of, target, origin=origin, say=lambda _: None, **more)  # type: ignore[arg-type]
+    return replay.replay(settings, VENDOR, of, target, origin=origin, **more)  # type: ignore[arg-type]
 
 
 def exists(settings: Settings, name: str) -> bool:
@@ -286,7 +286,7 @@ def test_a_frozen_plan_reads_the_same_after_more_has_come(settings: Settings, ba
     plans.keep(settings, plan)
     load(settings, backfill, trade(T0 + 11))
     kept = plans.load(settings, order.plan)
-    copied = [replay.copy_partition(settings, order, kept, p, lambda _: None) for p in replay.shares(order)]
+    copied = [replay.copy_partition(settings, order, kept, p) for p in replay.shares(order)]
     assert sum(part.messages for part in copied) == 200
     assert timeline(VENDOR, settings).count(SLICE.start, SLICE.end).messages == 201
 

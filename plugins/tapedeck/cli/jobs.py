@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tapedeck import endpoints, settings
 from tapedeck.errors import BadInput
 from tapedeck.jobs.origin import Origin, person
 from tapedeck.slices import parse_slice
+
+if TYPE_CHECKING:
+    from tapedeck.jobs.receipts import Receipt
 
 
 @click.command()
@@ -50,17 +57,11 @@ def replay(
         else:
             click.echo(f"{plan.table()}\nto {order.target}, which holds {already:,} messages of it already")
         return
-    receipt = job.replay(
-        deck, vendor, of, to, _list(symbols), _list(kinds), origin=origin, say=_progress(as_json)
-    )
-    for note in receipt.notes:
-        click.echo(f"note: {note}", err=True)
-    if as_json:
-        click.echo(receipt.to_json())
-    elif receipt.outcome == "empty":
-        click.echo(f"{vendor} has no messages in {of}: nothing was written (receipt {receipt.id})")
-    else:
-        click.echo(f"{receipt.line}\nreceipt {receipt.id}")
+    with _progress("partitions") as progress:
+        receipt = job.replay(
+            deck, vendor, of, to, _list(symbols), _list(kinds), origin=origin, progress=progress
+        )
+    _show(receipt, as_json)
 
 
 @click.command()
@@ -81,15 +82,9 @@ def backfill(vendor: str, start: str, end: str, as_json: bool) -> None:
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
     origin = Origin(who=person(), started=time.time_ns())
-    receipt = job.backfill(deck, vendor, of, origin=origin, say=_progress(as_json))
-    for note in receipt.notes:
-        click.echo(f"note: {note}", err=True)
-    if as_json:
-        click.echo(receipt.to_json())
-    elif receipt.outcome == "empty":
-        click.echo(f"{vendor} has no messages in {of}: nothing was written (receipt {receipt.id})")
-    else:
-        click.echo(f"{receipt.line}\nreceipt {receipt.id}")
+    with _progress("partitions") as progress:
+        receipt = job.backfill(deck, vendor, of, origin=origin, progress=progress)
+    _show(receipt, as_json)
 
 
 @click.command()
@@ -127,7 +122,20 @@ def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: b
         click.echo("no job has finished yet")
 
 
-def _whole(one: object) -> str:
+def _show(receipt: Receipt, as_json: bool) -> None:
+    """What a job that has just finished has to say."""
+    for note in receipt.notes:
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        click.echo(receipt.to_json())
+    elif receipt.outcome == "empty":
+        where = f"[{receipt.start}, {receipt.end})"
+        click.echo(f"{receipt.vendor} has no messages in {where}: nothing was written (receipt {receipt.id})")
+    else:
+        click.echo(f"{receipt.line}\nreceipt {receipt.id}")
+
+
+def _whole(one: Receipt) -> str:
     """Every field of a receipt on a line of its own, the plan's ranges as their number."""
     fields = msgspec.to_builtins(one)
     fields["ranges"] = f"{len(fields['ranges'].get('ranges', []))} (see --json)"
@@ -146,10 +154,16 @@ def _value(value: object) -> str:
     return str(value) if value != "" else "-"
 
 
-def _progress(quiet: bool) -> Callable[[str], None]:
-    """On a terminal what each partition did, as it goes; nothing in a pipe."""
-    shown = sys.stderr.isatty() and not quiet
-    return lambda line: click.echo(line, err=True) if shown else None
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal; nothing in a pipe. Gives what to tell partitions done, of how many."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _list(text: str | None) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from tapedeck.store.rebuilt import Rebuilt
 from tapedeck.store.window import CODE_VERSION
 
 JOB = "backfill"
-Say = Callable[[str], object]
+Progress = Callable[[int, int], object]
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -90,16 +90,25 @@ def finish(
     )  # fmt: skip
 
 
-def backfill(settings: Settings, vendor: str, of: Slice, *, origin: Origin, say: Say = print) -> Receipt:
-    """The whole job in this process: plan, partition after partition, receipt."""
+def backfill(
+    settings: Settings,
+    vendor: str,
+    of: Slice,
+    *,
+    origin: Origin,
+    progress: Progress = lambda done, total: None,
+) -> Receipt:
+    """The whole job in this process: plan, partition after partition, receipt.
+
+    `progress` is told how many partitions are done, of how many.
+    """
     order, plan = prepare(settings, vendor, of)
-    parts = []
+    parts: list[Part] = []
     if plan is not None:
         plans.keep(settings, plan)
         for partition in order.partitions:
+            progress(len(parts), len(order.partitions))
             parts.append(rebuild_part(settings, order, plan, partition))
-            done = parts[-1].done
-            say(f"partition {partition}: {done.messages:,} messages, {done.written:,} windows written")
     return finish(settings, order, plan, parts, origin)
 
 

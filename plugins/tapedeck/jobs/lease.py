@@ -18,9 +18,9 @@ from tapedeck.store import database
 from tapedeck.store.database import Document
 
 COLLECTION = "job_leases"
-SECONDS = 45
+SECONDS = 30
 """How long a lease outlives its owner's last sign of life."""
-_RENEW_SECONDS = 10.0
+_RENEW_SECONDS = 5.0
 _UNTIL = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": SECONDS}}
 
 

@@ -12,21 +12,20 @@ before a receipt says that it holds what the log holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Self
 
 from msgspec import Struct
 
 from tapedeck import digest
-from tapedeck.columns import Array
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.jobs import lease, plans, receipts, target
+from tapedeck.jobs.copying import Copied, Copying
 from tapedeck.jobs.kept import Kept, Share, kept
 from tapedeck.jobs.known import check_known
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
-from tapedeck.jobs.standing import Standing, behind, survey
+from tapedeck.jobs.standing import Standing, survey
 from tapedeck.jobs.target import Target
-from tapedeck.log import meta, produce
+from tapedeck.log import meta
 from tapedeck.log.plan import Plan
 from tapedeck.log.resolve import resolve
 from tapedeck.log.timeline import timeline
@@ -37,6 +36,7 @@ from tapedeck.slices import Slice
 
 JOB = "replay"
 Say = Callable[[str], object]
+Progress = Callable[[int, int], object]
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -57,22 +57,6 @@ class Order(Struct, frozen=True, kw_only=True):
     def asked(self) -> dict[str, object]:
         """What a receipt says of it beside the slice."""
         return {"to": self.target, "symbols": list(self.symbols), "kinds": list(self.kinds)}
-
-
-class Copied(Struct, frozen=True, kw_only=True):
-    """What happened to one partition of the target. `before`, `after`: digests in hexadecimal."""
-
-    partition: int
-    messages: int
-    already: int
-    written: int
-    behind: int
-    """Of those written, how many stand behind later ones, since an earlier replay came before them."""
-    duplicates: int
-    voided: int
-    undecodable: int
-    before: str
-    after: str
 
 
 def prepare(
@@ -124,7 +108,9 @@ def check(settings: Settings, order: Order, plan: Plan) -> int:
     return total
 
 
-def copy_partition(settings: Settings, order: Order, plan: Plan, partition: int, say: Say = print) -> Copied:
+def copy_partition(
+    settings: Settings, order: Order, plan: Plan, partition: int, say: Say = lambda line: None
+) -> Copied:
     """Bring one partition of the target to hold exactly its share of the plan's slice.
 
     Raises BadInput where it holds anything else in the slice, having written nothing into it, and
@@ -136,7 +122,7 @@ def copy_partition(settings: Settings, order: Order, plan: Plan, partition: int,
         if len(before):
             say(f"partition {partition}: {len(before):,} messages are there already")
             _compare(settings, order, plan, before)
-        with _Copying(settings, order, there, partition, before, held.check) as copying:
+        with Copying(settings, there, partition, before, held.check) as copying:
             for stretch in _kept(settings, order, plan, partition):
                 copying.copy(stretch)
             copied = copying.finish()
@@ -173,77 +159,21 @@ def finish(settings: Settings, order: Order, plan: Plan, copied: Iterable[Copied
 
 def replay(
     settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
-    kinds: Sequence[str] = (), *, origin: Origin, say: Say = print,
+    kinds: Sequence[str] = (), *, origin: Origin, progress: Progress = lambda done, total: None,
 ) -> Receipt:  # fmt: skip
-    """The whole job in this process: prepare, check, copy partition after partition, receipt."""
+    """The whole job in this process: prepare, check, copy partition after partition, receipt.
+
+    `progress` is told how many partitions are done, of how many.
+    """
     order, plan = prepare(settings, vendor, of, to, symbols, kinds)
     check(settings, order, plan)
     plans.keep(settings, plan)
-    return finish(
-        settings, order, plan,
-        [copy_partition(settings, order, plan, p, say) for p in shares(order)], origin,
-    )  # fmt: skip
-
-
-class _Copying:
-    """Publishes what a partition lacks, and counts. The topic is made with the first message."""
-
-    def __init__(
-        self, settings: Settings, order: Order, there: Target, partition: int, before: Standing,
-        check_lease: Callable[[], None],
-    ) -> None:  # fmt: skip
-        self.settings, self.order, self.target, self.partition = settings, order, there, partition
-        self.before, self.check_lease = before, check_lease
-        self.messages = self.written = self.behind = 0
-        self.duplicates = self.voided = self.undecodable = 0
-        self.digests: list[int] = []
-        self.outbox: produce.Outbox | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing may be on its way to Kafka any more when the lease is given up."""
-        if self.outbox is not None:
-            self.outbox.close()
-
-    def copy(self, stretch: Kept) -> None:
-        """Publish what is missing of a stretch."""
-        missing = self.before.missing(stretch)
-        self.messages += len(stretch)
-        self.duplicates += stretch.duplicates
-        self.voided += stretch.voided
-        self.undecodable += stretch.undecodable
-        self.digests.append(stretch.digest)
-        if len(missing):
-            self.behind += behind(self.before, stretch.ts_recv[missing])
-            self._send(stretch, missing)
-
-    def _send(self, stretch: Kept, missing: Array) -> None:
-        self.check_lease()
-        if self.outbox is None:
-            self.target = target.ensure(self.settings, self.target)
-            lane = produce.Target(self.target.topic, self.partition)
-            self.outbox = produce.Outbox(self.settings, [lane], self.check_lease)
-        send = self.outbox.send
-        times = stretch.timestamps_ms.tolist()
-        for at in range(0, len(missing), 10_000):
-            self.check_lease()
-            for i in missing[at : at + 10_000].tolist():
-                send(0, stretch.values[i], stretch.keys[i], times[i])
-            self.outbox.poll(0)
-        self.written += len(missing)
-
-    def finish(self) -> Copied:
-        """Wait until Kafka has acknowledged all."""
-        if self.outbox is not None:
-            self.outbox.drain()
-        return Copied(
-            partition=self.partition, messages=self.messages, already=self.messages - self.written,
-            written=self.written, behind=self.behind, duplicates=self.duplicates, voided=self.voided,
-            undecodable=self.undecodable, before=digest.to_hex(self.before.digest),
-            after=digest.to_hex(digest.add(*self.digests)),
-        )  # fmt: skip
+    chosen = shares(order)
+    copied: list[Copied] = []
+    for partition in chosen:
+        progress(len(copied), len(chosen))
+        copied.append(copy_partition(settings, order, plan, partition))
+    return finish(settings, order, plan, copied, origin)
 
 
 def _look(settings: Settings, order: Order) -> Target:

@@ -16,7 +16,7 @@ from tapedeck.jobs.target import Target
 from tapedeck.log import client
 from tapedeck.log.decode import decode_records
 from tapedeck.log.plan import Range
-from tapedeck.log.read import Records, read
+from tapedeck.log.read import Records, read_range
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 
@@ -85,33 +85,34 @@ def survey(
 ) -> Standing:  # fmt: skip
     """Read what a target's partition holds of a slice's messages, from offset `since` on if it is given.
 
+    `target` must have been looked at just now: that it is still the same topic is not asked again.
     Messages of other symbols and kinds are left alone. Raises BadInput for a record in the slice that
     is no message: a replay writes none such, so the topic is someone else's.
     """
     if not target.id:
         return _standing(target, partition, 0, [], [], [])
-    with client.consumer(settings) as consumer:
-        start, stop = _bounds(settings, consumer, target, partition, of)
-    if since is not None:
-        start = since
-    r = Range(
-        topic=target.topic, topic_id=target.id, number=0, partition=partition, start=min(start, stop),
-        stop=stop, start_reason="exact", stop_reason="watermark",
-    )  # fmt: skip
     found: list[Columns] = []
     offsets: list[Array] = []
     named: list[bytes] = []
-    for records in read(settings, [r]):
-        for columns in _messages(target, records, of):
-            if columns.kind in kinds and len(part := _chosen(columns, of, symbols)):
-                at = part["offset"] - records.offsets[0]
-                found.append(part)
-                offsets.append(part["offset"])
-                named += names(
-                    [records.keys[i] for i in at.tolist()],
-                    records.timestamps_ms[at],
-                    [records.values[i] for i in at.tolist()],
-                )
+    with client.consumer(settings) as consumer:
+        start, stop = _bounds(settings, consumer, target, partition, of)
+        start = start if since is None else since
+        r = Range(
+            topic=target.topic, topic_id=target.id, number=0, partition=partition, start=min(start, stop),
+            stop=stop, start_reason="exact", stop_reason="watermark",
+        )  # fmt: skip
+        for records in read_range(settings, consumer, r):
+            for columns in _messages(target, records, of):
+                if columns.kind in kinds and len(part := _chosen(columns, of, symbols)):
+                    at = part["offset"] - records.offsets[0]
+                    found.append(part)
+                    offsets.append(part["offset"])
+                    named += names(
+                        [records.keys[i] for i in at.tolist()],
+                        records.timestamps_ms[at],
+                        [records.values[i] for i in at.tolist()],
+                    )
+        consumer.unassign()
     return _standing(target, partition, stop, found, offsets, named)
 
 
