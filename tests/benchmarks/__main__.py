@@ -7,6 +7,7 @@ met, 2 for a name that is none, 3 where a server failed.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import time
@@ -56,6 +57,7 @@ def main(arguments: list[str]) -> int:
 def _run(benchmarks: list[Benchmark], merge: bool) -> None:
     path = settings_module.load().state / "bench.json"
     results: dict[str, Result] = {}
+    _tell_load()
     with servers.state_dir() as state:
         embedded = servers.stack_settings(state)
         stack.up(embedded, ["kafka", "mongo"], _say)
@@ -73,6 +75,14 @@ def _run(benchmarks: list[Benchmark], merge: bool) -> None:
     if results:
         print(rows(results))
         _say(f"written to {path}")
+
+
+def _tell_load() -> None:
+    """Beside other work rates are low and ratios waver: whoever reads the table must know."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    _say(
+        f"{cores} cores, load {load:.1f}{': busy, so rates come out low and ratios waver' if load > 1 else ''}"
+    )
 
 
 def _say(sentence: str) -> None:

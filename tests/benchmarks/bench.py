@@ -28,7 +28,7 @@ class Bench:
 
     @cached_property
     def trades(self) -> MadeLog:
-        """Trades of DESIGN §11's size, in order of time."""
+        """Trades alone, small as in DESIGN §11, in order of time."""
         self.say(f"publishing {TRADES:,} trades to be read")
         return make_trades(self.settings, "trades", TRADES)
 

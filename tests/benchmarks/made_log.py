@@ -43,7 +43,7 @@ class MadeLog:
 
 
 def make_trades(settings: Settings, vendor: str, count: int) -> MadeLog:
-    """Trades of 50 to 60 bytes."""
+    """Trades of 63 bytes."""
     random = np.random.default_rng(1)
     names = market.symbol_names((), SYMBOLS)
     stamps = T0 + np.cumsum(random.integers(1, 2 * SECOND // RATE, count))

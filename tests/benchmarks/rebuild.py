@@ -23,7 +23,7 @@ BILLION_AN_HOUR = 1e9 / 3600
 
 @benchmark("rebuild")
 def measure(bench: Bench) -> Result:
-    """Trades of DESIGN §11's size, two processes, broker and mongod beside them."""
+    """Trades alone, two processes, broker and mongod beside them."""
     return _measure(bench, bench.trades)
 
 

@@ -18,7 +18,7 @@ def repeat(work: Callable[[], float]) -> float:
 
 def alternate(ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[float, float]:
     """Run both in turn and give the medians of what they return."""
-    found = []
+    found: list[tuple[float, float]] = []
     began = time.monotonic()
     while len(found) < REPEATS and (not found or time.monotonic() - began < SECONDS):
         found.append((ours(), theirs()))

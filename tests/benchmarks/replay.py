@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition
 from tapedeck.jobs import replay
 from tapedeck.jobs.origin import Origin, person
 from tapedeck.log import client, topics
+from tapedeck.log.plan import Plan
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tests.benchmarks import kcat
@@ -49,7 +50,7 @@ def _replay(settings: Settings, log: MadeLog, of: Slice, count: int, pool: Proce
     assert receipt.counts["written"] == count
 
 
-def _copy(settings: Settings, order: replay.Order, plan: replay.Plan, partition: int) -> replay.Copied:
+def _copy(settings: Settings, order: replay.Order, plan: Plan, partition: int) -> replay.Copied:
     return replay.copy_partition(settings, order, plan, partition, say=lambda _: None)
 
 
