@@ -80,9 +80,8 @@ def _run(benchmarks: list[Benchmark], merge: bool) -> None:
 def _tell_load() -> None:
     """Beside other work rates are low and ratios waver: whoever reads the table must know."""
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    _say(
-        f"{cores} cores, load {load:.1f}{': busy, so rates come out low and ratios waver' if load > 1 else ''}"
-    )
+    busy = ": busy, so rates come out low and ratios waver" if load > 1 else ""
+    _say(f"{cores} cores, load {load:.1f}{busy}")
 
 
 def _say(sentence: str) -> None:

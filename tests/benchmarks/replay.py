@@ -10,6 +10,7 @@ from functools import partial
 from confluent_kafka import TopicPartition
 
 from tapedeck.jobs import replay
+from tapedeck.jobs.copying import Copied
 from tapedeck.jobs.origin import Origin, person
 from tapedeck.log import client, topics
 from tapedeck.log.plan import Plan
@@ -50,7 +51,7 @@ def _replay(settings: Settings, log: MadeLog, of: Slice, count: int, pool: Proce
     assert receipt.counts["written"] == count
 
 
-def _copy(settings: Settings, order: replay.Order, plan: Plan, partition: int) -> replay.Copied:
+def _copy(settings: Settings, order: replay.Order, plan: Plan, partition: int) -> Copied:
     return replay.copy_partition(settings, order, plan, partition, say=lambda _: None)
 
 
