@@ -67,7 +67,7 @@ bench: setup ## time everything that has a number to beat; ONLY=name for one
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 faults: setup ## long fault campaigns: SEEDS=100 of each
-	@TAPEDECK_TEST_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults --timeout 0
+	@FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults --timeout 0
 
 requirements: setup ## compile requirements.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.txt

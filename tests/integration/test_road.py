@@ -1,0 +1,80 @@
+"""From the bus to Arctic: what was captured comes out again, message for message, price for price."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tapedeck.message import Trade
+from tapedeck.settings import Settings
+from tapedeck.simulate import capture, market
+from tapedeck.slices import NS, Slice
+from tapedeck.store.read import read
+from tests.recorded import USDM_BTC, recorded
+from tests.road import await_stored, expected, in_file, stored
+from tests.tapes import VENDOR, Running, until
+
+MADE = "a synthetic market"
+
+
+@pytest.mark.parametrize("name", [MADE, USDM_BTC])
+def test_a_market_played_live_is_in_arctic_message_for_message(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "market.zst" if name == MADE else recorded(name)
+    if name == MADE:
+        noon = 1_723_118_400 * NS
+        capture.write(path, market.generate(VENDOR, ["BTCUSDT", "A", "B"], 1000.0, 10.0, 5, noon))
+    ledger = tmp_path / "ledger.jsonl"
+    faults = "drop=0.002,dup=0.002,reorder=0.002"
+    start = time.time_ns()
+    mongo = {"TAPEDECK_MONGO__URI": settings.mongo.uri, "TAPEDECK_MONGO__DATABASE": settings.mongo.database}
+    with Running(settings, "write", VENDOR, **mongo) as writer:
+        with Running(settings, "collect", VENDOR) as collector:
+            player = Running(
+                settings, "simulate", VENDOR, str(path), "--speed", "max", "--fault", faults, "--seed", "3",
+                "--ledger", str(ledger), "--json",
+            )  # fmt: skip
+            with player:
+                assert player.process.wait(120) == 0, player.said
+            until(lambda: _taped(settings, collector), 60)
+            assert collector.end() == 0, collector.said
+        of = Slice(start, time.time_ns())
+        wanted = expected(VENDOR, path, ledger)
+        assert stored(settings, VENDOR, wanted, of, tail=True) == wanted
+        await_stored(settings, VENDOR, wanted, of, 60)
+        assert writer.end() == 0, writer.said
+    dropped = {
+        (line["symbol"], line["seq"])
+        for line in map(json.loads, ledger.read_text().splitlines()[:-1])
+        if line["fault"] == "drop" and line["kind"] == "trade"
+    }
+    trades = [m for part in in_file(VENDOR, path) for m in part if isinstance(m, Trade)]
+    prices = {t.seq: (t.price, t.size, t.side, t.ts_event) for t in trades if t.symbol == "BTCUSDT"}
+    frame = read(f"{VENDOR}.trade", "BTCUSDT", of.start, of.end, tail=False, settings=settings)
+    found = dict(
+        zip(
+            frame["seq"].tolist(),
+            zip(frame["price"], frame["size"], frame["side"], frame["ts_event"].astype("int64"), strict=True),
+            strict=True,
+        )
+    )
+    assert found == {seq: row for seq, row in prices.items() if ("BTCUSDT", seq) not in dropped}
+
+
+def _taped(settings: Settings, collector: Running) -> bool:
+    """Whether the tape has stood still for a while: all that the bus sent is on it."""
+    folder = settings.tape_dir(VENDOR, 1)
+    before = _lines(folder)
+    time.sleep(0.4)
+    return before > 0 and _lines(folder) == before
+
+
+def _lines(folder: Path) -> int:
+    return sum(
+        sum(1 for line in file.read_bytes().split(b"\n") if line[:1].isdigit())
+        for file in folder.glob("*.tape")
+    ) + sum(file.stat().st_size for file in folder.glob("*.zst"))
