@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
-from tapedeck.airflow.pages import app
+Event = MutableMapping[str, Any]
+
+
+async def pages(
+    scope: Event, receive: Callable[[], Awaitable[Event]], send: Callable[[Event], Awaitable[None]]
+) -> None:
+    """The pages as an ASGI app, imported when one is asked for: every task's process loads this file."""
+    from tapedeck.airflow.pages import app
+
+    await app(scope, receive, send)
 
 
 class TapedeckPlugin(AirflowPlugin):
     """Pages at /tapedeck/, shown inside Airflow at /plugin/receipts/tapedeck/."""
 
     name = "tapedeck"
-    fastapi_apps = [{"app": app, "url_prefix": "/tapedeck", "name": "tapedeck"}]
+    fastapi_apps = [{"app": pages, "url_prefix": "/tapedeck", "name": "tapedeck"}]
     external_views = [
         {
             "name": "Tape receipts",
