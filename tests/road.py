@@ -14,6 +14,7 @@ from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import library
 from tapedeck.store.read import read
+from tests.tapes import VENDOR, Running
 
 Ids = tuple[str, str, int]
 """(kind, symbol, seq): what tells a simulated market's messages apart."""
@@ -54,10 +55,13 @@ def stored(settings: Settings, vendor: str, wanted: Counter[Ids], of: Slice, *, 
     return found
 
 
-def await_stored(settings: Settings, vendor: str, wanted: Counter[Ids], of: Slice, seconds: float) -> None:
+def await_stored(
+    settings: Settings, writer: Running, wanted: Counter[Ids], of: Slice, seconds: float
+) -> None:
     """Wait until Arctic alone holds exactly what is wanted; says what is missing and what is too much."""
     deadline = time.monotonic() + seconds
-    while (found := stored(settings, vendor, wanted, of, tail=False)) != wanted:
+    while (found := stored(settings, VENDOR, wanted, of, tail=False)) != wanted:
+        assert writer.process.poll() is None, writer.said
         missing, extra = wanted - found, found - wanted
         assert time.monotonic() < deadline, (
             f"{missing.total()} missing, {extra.total()} too much: {[*missing][:5]} {[*extra][:5]}"

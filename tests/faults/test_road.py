@@ -67,7 +67,7 @@ def test_killed_anywhere_nothing_is_lost_or_doubled_in_arctic(
         on_tape = Counter[Ids](
             (type(m).__name__.lower(), m.symbol, m.seq) for m in taped(settings) if not isinstance(m, Status)
         )
-        await_stored(settings, VENDOR, on_tape, of, 60)
+        await_stored(settings, writers[-1], on_tape, of, 60)
         assert writers[-1].end() == 0, writers[-1].said
     finally:
         for writer in writers:

@@ -86,6 +86,30 @@ def test_a_slice_that_holds_nothing_is_a_receipt_of_zero(settings: Settings, log
     assert (receipt.outcome, receipt.counts["messages"]) == ("empty", 0)
 
 
+def test_a_slice_that_has_ended_just_now_is_waited_for(settings: Settings) -> None:
+    log, end = Published(settings), time.time_ns() - NS
+    since = end - 600 * NS
+    log.register(since)
+    log.publish(trade(end - 5 * NS, 1))
+    beat = m.Heartbeat("*", 0, end + 60 * NS, 0, 0, 1, since, 1)
+    later = threading.Timer(3, log.publish, [beat])
+    later.start()
+    order, plan = backfill.prepare(settings, VENDOR, Slice(end - 60 * NS, end))
+    later.join()
+    assert plan is not None
+    assert order.partitions == (0, 1, 2, 3)
+    assert plan.complete
+
+
+def test_a_slice_of_long_ago_is_not(settings: Settings) -> None:
+    log = Published(settings)
+    log.register(T0 - 60 * NS)
+    log.publish(trade(T0, 1))
+    receipt = run(settings)
+    assert (receipt.complete, receipt.outcome) == (False, "written")
+    assert "collector 1 has not yet shown a time past" in receipt.notes[0]
+
+
 def test_a_part_that_is_missing_makes_no_receipt(settings: Settings, log: Published) -> None:
     order, plan = backfill.prepare(settings, VENDOR, OF)
     assert plan is not None

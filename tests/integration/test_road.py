@@ -45,7 +45,7 @@ def test_a_market_played_live_is_in_arctic_message_for_message(
         of = Slice(start, time.time_ns())
         wanted = expected(VENDOR, path, ledger)
         assert stored(settings, VENDOR, wanted, of, tail=True) == wanted
-        await_stored(settings, VENDOR, wanted, of, 60)
+        await_stored(settings, writer, wanted, of, 60)
         assert writer.end() == 0, writer.said
     dropped = {
         (line["symbol"], line["seq"])

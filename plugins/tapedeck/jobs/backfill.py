@@ -6,6 +6,7 @@ run again it writes nothing, and run twice at once it ends as one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -20,13 +21,15 @@ from tapedeck.log.plan import Plan
 from tapedeck.log.resolve import resolve
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings
-from tapedeck.slices import Slice
+from tapedeck.slices import NS, Slice
 from tapedeck.store import library
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Rebuilt
 from tapedeck.store.window import CODE_VERSION
 
 JOB = "backfill"
+SETTLE = 120 * NS
+"""How long after a slice's end, in ns, its collectors may take to show a time past its margin."""
 Progress = Callable[[int, int], object]
 
 
@@ -52,7 +55,8 @@ class Part(Struct, frozen=True, kw_only=True):
 def prepare(settings: Settings, vendor: str, of: Slice) -> tuple[Order, Plan | None]:
     """The order and its frozen plan, which covers whole windows; None where nothing is recorded yet.
 
-    Writes nothing. Raises BadInput for a vendor that settings do not know.
+    Writes nothing. A slice that has ended just now, as at midnight, is given SETTLE to be complete.
+    Raises BadInput for a vendor that settings do not know.
     """
     settings.vendor(vendor)
     if not any(pin.vendor == vendor for pin in meta.read(settings).pins.values()):
@@ -60,6 +64,9 @@ def prepare(settings: Settings, vendor: str, of: Slice) -> tuple[Order, Plan | N
     windows = [w for kind in KINDS for w in library.named(settings, f"{vendor}.{kind}").windows(of)]
     whole = Slice(min(w.start for w in windows), max(w.end for w in windows))
     plan = resolve(settings, vendor, whole)
+    while not plan.complete and of.end <= time.time_ns() < of.end + SETTLE:
+        time.sleep(2)
+        plan = resolve(settings, vendor, whole)
     partitions = tuple(range(plan.partitions))
     return Order(vendor=vendor, slice=of, plan=plan.digest, partitions=partitions), plan
 

@@ -133,15 +133,15 @@ def _bounds(
     settings: Settings, consumer: Consumer, target: Target, partition: int, of: Slice
 ) -> tuple[int, int]:
     """Offsets that hold all records of the slice: it may have been replayed at any time, so to the end."""
+    _, high = client.watermarks(settings, consumer, target.topic, partition)  # first: see log.resolve
     try:
         asked = [TopicPartition(target.topic, partition, of.start // MS)]
         (found,) = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
-        _, high = consumer.get_watermark_offsets(asked[0], client.CONTACT_SECONDS)
     except KafkaException as e:
         raise client.unavailable(settings, f"{target.topic}[{partition}]: {e.args[0].str()}") from e
     if found.error is not None:
         raise client.unavailable(settings, f"{target.topic}[{partition}]: {found.error.str()}")
-    return (high if found.offset < 0 else found.offset), high
+    return (high if found.offset < 0 else min(found.offset, high)), high
 
 
 def _messages(target: Target, records: Records, of: Slice) -> list[Columns]:

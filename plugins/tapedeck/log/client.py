@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tapedeck import endpoints
@@ -19,6 +20,12 @@ from tapedeck.settings import Settings
 CONTACT_SECONDS = 10.0
 """How long a first contact may take before Kafka counts as unreachable."""
 
+_LEADERLESS = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+)
 _log = logging.getLogger("tapedeck.kafka")
 _log.addHandler(logging.NullHandler())
 
@@ -87,6 +94,22 @@ def _admin(_pid: int, config: tuple[tuple[str, object], ...], bootstrap: str) ->
     client = AdminClient(dict(config), logger=_log)
     _contact(client, bootstrap)
     return client
+
+
+def watermarks(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The partition's first offset and the one after its last.
+
+    Waits a while for a leader, which a partition lacks just after it was made or moved. Raises Unavailable.
+    """
+    deadline = time.monotonic() + CONTACT_SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), CONTACT_SECONDS)
+            return low, high
+        except KafkaException as e:
+            if e.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                raise unavailable(settings, f"{topic}[{partition}]: {e.args[0].str()}") from e
+            time.sleep(0.05)
 
 
 def unavailable(settings: Settings, error: object) -> Unavailable:

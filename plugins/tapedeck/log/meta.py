@@ -181,7 +181,7 @@ def _read_whole(settings: Settings, consumer: Consumer) -> Sequence[tuple[int, b
     name = topic_name(settings)
     if name not in consumer.list_topics(timeout=client.CONTACT_SECONDS).topics:
         return found
-    low, high = consumer.get_watermark_offsets(TopicPartition(name, 0), client.CONTACT_SECONDS)
+    low, high = client.watermarks(settings, consumer, name, 0)
     if low >= high:
         return found
     consumer.assign([TopicPartition(name, 0, low)])

@@ -123,8 +123,7 @@ def count(settings: Settings, vendor: str, of: Slice) -> int:
 def _from(settings: Settings, consumer: Consumer, pin: TopicPin, p: int, since: int) -> Range:
     """The partition from the first record at or after `since` to its end."""
     try:
-        where = TopicPartition(pin.name, p)
-        low, high = consumer.get_watermark_offsets(where, client.CONTACT_SECONDS)
+        low, high = client.watermarks(settings, consumer, pin.name, p)
         asked = [TopicPartition(pin.name, p, since // MS)]
         start = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)[0].offset
     except KafkaException as e:

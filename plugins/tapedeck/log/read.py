@@ -57,7 +57,7 @@ def read_range(settings: Settings, consumer: Consumer, r: Range, batch: int = BA
     """Every record of one range through an open consumer, whose topic id the caller has checked."""
     if r.stop <= r.start:
         return
-    low, _ = consumer.get_watermark_offsets(TopicPartition(r.topic, r.partition), client.CONTACT_SECONDS)
+    low, _ = client.watermarks(settings, consumer, r.topic, r.partition)
     if low > r.start:
         raise _expired(r, r.start, low)
     consumer.assign([TopicPartition(r.topic, r.partition, r.start)])

@@ -41,13 +41,18 @@ def resolve(
     claims: list[Claim] = []
     findings = _Findings()
     with client.consumer(settings) as consumer:
-        known = meta.read(settings, consumer)
-        log = topics.verify(settings, vendor, known)
+        log = topics.verify(settings, vendor, meta.read(settings, consumer))
         count = log.live[-1].partitions
         chosen = sorted(set(range(count) if partitions is None else partitions))
+        # Watermarks first: whatever lies below them was published after its life or extent was entered in
+        # md.meta, and what comes between the questions lies behind the answers of both.
+        bounds = {
+            (pin.id, p): client.watermarks(settings, consumer, pin.name, p) for pin in log.log for p in chosen
+        }
+        known = meta.read(settings, consumer)
         for pin in log.live:
             lives = [life for life in known.lives if life.topic_id == pin.id]
-            resolver = _Live(settings, consumer, pin, lives, wide, findings)
+            resolver = _Live(settings, consumer, pin, lives, wide, findings, bounds)
             for r in resolver.ranges(chosen, parse_duration(settings.vendor(vendor).lateness)):
                 ranges.append(r)
                 claims.append(
@@ -55,7 +60,7 @@ def resolve(
                 )  # fmt: skip
         extents = [e for e in known.extents if e.topic_id == log.backfill.id and _meets(e, wide)]
         for p in chosen:
-            low, high = _watermarks(settings, consumer, log.backfill, p)
+            low, high = bounds[log.backfill.id, p]
             ranges += _backfill(log.backfill, p, low, high, extents)
             claims.append(Claim(topic_id=log.backfill.id, partition=p, start=low, next=high))
         consumer.unassign()
@@ -100,6 +105,8 @@ class _Live:
     lives: list[Life]
     wide: Slice
     findings: _Findings
+    bounds: dict[tuple[str, int], tuple[int, int]]
+    """By topic id and partition, the watermarks: asked before all else."""
 
     def ranges(self, partitions: Sequence[int], lateness: int) -> Iterable[Range]:
         starts = self._at(partitions, self.wide.start)
@@ -107,11 +114,11 @@ class _Live:
         lates = self._at(partitions, self.wide.end + lateness)
         waiting = waiting_for(self.lives, self.wide.end)
         for p in partitions:
-            low, high = _watermarks(self.settings, self.consumer, self.pin, p)
-            start = high if starts[p] < 0 else max(starts[p], low)
+            low, high = self.bounds[self.pin.id, p]
+            start = high if starts[p] < 0 else min(max(starts[p], low), high)
             start_reason: Bound = "empty" if starts[p] < 0 else "exact"
-            end = high if ends[p] < 0 else ends[p]
-            late = high if lates[p] < 0 else lates[p]
+            end = high if ends[p] < 0 else min(ends[p], high)
+            late = high if lates[p] < 0 else min(lates[p], high)
             stop, stop_reason = self._stop(p, waiting, end, late, high)
             stop = max(stop, start)
             if low > 0 and self._has_expired(p, low, stop):
@@ -167,14 +174,6 @@ class _Live:
             topic=self.pin.name, topic_id=self.pin.id, number=self.pin.number, partition=p,
             start=start, stop=stop, start_reason=start_reason, stop_reason=stop_reason,
         )  # fmt: skip
-
-
-def _watermarks(settings: Settings, consumer: Consumer, pin: TopicPin, p: int) -> tuple[int, int]:
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(pin.name, p), client.CONTACT_SECONDS)
-    except KafkaException as e:
-        raise client.unavailable(settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
-    return low, high
 
 
 def _meets(extent: Extent, wide: Slice) -> bool:

@@ -57,8 +57,6 @@ def _begin(settings: Settings, consumer: Consumer, pins: list[TopicPin], start: 
         if found.error is not None:
             raise client.unavailable(settings, f"{found.topic}: {found.error.str()}")
         if offset < 0:
-            _, offset = consumer.get_watermark_offsets(
-                TopicPartition(found.topic, found.partition), client.CONTACT_SECONDS
-            )
+            _, offset = client.watermarks(settings, consumer, found.topic, found.partition)
         positions.append(TopicPartition(found.topic, found.partition, offset))
     consumer.assign(positions)

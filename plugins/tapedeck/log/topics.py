@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from confluent_kafka.error import KafkaError
 
@@ -192,7 +192,4 @@ def configs(admin: AdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
 def _empty(settings: Settings, name: str) -> bool:
     with client.consumer(settings) as consumer:
         topic = consumer.list_topics(name, timeout=client.CONTACT_SECONDS).topics[name]
-        return not any(
-            consumer.get_watermark_offsets(TopicPartition(name, p), client.CONTACT_SECONDS)[1]
-            for p in topic.partitions
-        )
+        return not any(client.watermarks(settings, consumer, name, p)[1] for p in topic.partitions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import TopicPartition
 from msgspec import structs
 
 from tapedeck.columns import Columns, concat
@@ -122,9 +121,4 @@ def _widened(
 
 def _lows(settings: Settings, pins: VendorTopics, partition: int) -> dict[str, int]:
     with client.consumer(settings) as consumer:
-        return {
-            pin.id: consumer.get_watermark_offsets(
-                TopicPartition(pin.name, partition), client.CONTACT_SECONDS
-            )[0]
-            for pin in pins.log
-        }
+        return {pin.id: client.watermarks(settings, consumer, pin.name, partition)[0] for pin in pins.log}

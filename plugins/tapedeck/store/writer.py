@@ -207,13 +207,7 @@ class _Session:
         return Reach(pin.id, start, time_ns, known.next)
 
     def _watermarks(self, pin: TopicPin, p: int) -> tuple[int, int]:
-        try:
-            low, high = self.consumer.get_watermark_offsets(
-                TopicPartition(pin.name, p), client.CONTACT_SECONDS
-            )
-        except KafkaException as e:
-            raise client.unavailable(self.settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
-        return low, high
+        return client.watermarks(self.settings, self.consumer, pin.name, p)
 
     # taking in
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 from msgspec import structs
 
 from tapedeck.codec import decode_batch
@@ -95,12 +95,7 @@ class History:
         return found, found_stars, extent
 
     def _watermarks(self) -> dict[int, tuple[int, int]]:
-        try:
-            return {
-                p: self._consumer.get_watermark_offsets(
-                    TopicPartition(self._pin.name, p), client.CONTACT_SECONDS
-                )
-                for p in range(self._pin.partitions)
-            }
-        except KafkaException as e:
-            raise client.unavailable(self._settings, f"{self._pin.name}: {e.args[0].str()}") from e
+        return {
+            p: client.watermarks(self._settings, self._consumer, self._pin.name, p)
+            for p in range(self._pin.partitions)
+        }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.error import KafkaError
 from msgspec import structs
 
@@ -233,8 +233,7 @@ class _Session:
         closing = {}
         with client.consumer(self._settings) as consumer:
             for p in range(self._pin.partitions):
-                where = TopicPartition(self._pin.name, p)
-                closing[p] = consumer.get_watermark_offsets(where, client.CONTACT_SECONDS)[1]
+                closing[p] = client.watermarks(self._settings, consumer, self._pin.name, p)[1]
         life = self._lives[self._lines.life]
         if life.closed is None:
             self._lives[life.since] = structs.replace(life, closed=stamp, closing=closing)
