@@ -163,8 +163,8 @@ def environment(settings: Settings, url: str, database: str) -> dict[str, str]:
         "CORE__PARALLELISM": str(settings.airflow.slots + 2),
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "API__WORKERS": "1",
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",  # parsing costs a second of CPU a file
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
