@@ -86,8 +86,11 @@ def test_a_slice_that_holds_nothing_is_a_receipt_of_zero(settings: Settings, log
     assert (receipt.outcome, receipt.counts["messages"]) == ("empty", 0)
 
 
-def test_a_slice_that_has_ended_just_now_is_waited_for(settings: Settings) -> None:
-    log, end = Published(settings), time.time_ns() - NS
+def test_a_slice_that_has_ended_just_now_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "SETTLE", 700 * NS)
+    log, end = Published(settings), time.time_ns() // (600 * NS) * 600 * NS
     since = end - 600 * NS
     log.register(since)
     log.publish(trade(end - 5 * NS, 1))

@@ -64,7 +64,7 @@ def prepare(settings: Settings, vendor: str, of: Slice) -> tuple[Order, Plan | N
     windows = [w for kind in KINDS for w in library.named(settings, f"{vendor}.{kind}").windows(of)]
     whole = Slice(min(w.start for w in windows), max(w.end for w in windows))
     plan = resolve(settings, vendor, whole)
-    while not plan.complete and of.end <= time.time_ns() < of.end + SETTLE:
+    while not plan.complete and whole.end <= time.time_ns() < whole.end + SETTLE:
         time.sleep(2)
         plan = resolve(settings, vendor, whole)
     partitions = tuple(range(plan.partitions))
