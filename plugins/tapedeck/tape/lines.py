@@ -55,9 +55,16 @@ class Lines:
     """
 
     def __init__(
-        self, vendor: Vendor, src: int, served: Sequence[Lane], limits: tuple[int, int], send: Send
+        self,
+        vendor: Vendor,
+        src: int,
+        served: Sequence[Lane],
+        limits: tuple[int, int],
+        send: Send,
+        stamp: int = 0,
     ) -> None:
-        """`limits`: the most bytes of a value in the live and in the quarantine topic."""
+        """`limits`: the most bytes of a value in the live and in the quarantine topic; `stamp`: the receipt
+        time of the last line before the first that is read here, 0 where that is the tape's first."""
         self._vendor, self._src, self._send = vendor, src, send
         self._normalise = vendor.normalise
         self._served = list(served)
@@ -70,7 +77,7 @@ class Lines:
         self.catching_up = True
         """Whether some lane is still being passed over."""
         self.life = 0
-        self.stamp = 0
+        self.stamp = stamp
         """Receipt time of the last line."""
         self.sent = [0] * len(served)
         """Distinct messages yielded for each lane in this life; of the quarantine, entries."""
@@ -122,8 +129,8 @@ class Lines:
                     self.sent[lane] += 1
             ts_recv += 1
 
-    def own(self, line: bytes) -> bool:
-        """One line of the taper's own; gives whether it closes the life.
+    def own(self, line: bytes, offset: int) -> bool:
+        """One line of the taper's own, at that offset of its segment; gives whether it closes the life.
 
         Raises Mismatch where the tape is another collector's.
         """
@@ -131,7 +138,7 @@ class Lines:
             word, table = own_of(line)
             recv_ns = int(table["recv_ns"])
         except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-            self.damaged(line)
+            self.damaged(line, offset)
             return False
         self.stamp = recv_ns
         if word == "heartbeat":
@@ -148,9 +155,13 @@ class Lines:
             self.counts[f"unknown !{word[:40]}"] += 1
         return False
 
-    def damaged(self, line: bytes) -> None:
-        """A line that is none: kept in quarantine beside the line before it."""
-        self._refuse(line, self.stamp or self.life, -1 if self.stamp else 0, "the tape's line is damaged")
+    def damaged(self, line: bytes, offset: int) -> None:
+        """A line that is none, at that offset of its segment: kept in quarantine beside the line before it.
+
+        The names of two such lines differ, and a line's is the same in every run: the last receipt time
+        before it, less its place. (No k is below 0 otherwise.)
+        """
+        self._refuse(line, max(self.stamp, self.life), -offset - 1, "the tape's line is damaged")
 
     def _everywhere(self, value: bytes, ts_recv: int) -> None:
         """A "*" record: every partition has a copy; the one in murmur2("*") is the message."""

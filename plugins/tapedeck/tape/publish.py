@@ -32,7 +32,8 @@ SAVE_SECONDS = 1.0
 IDENTITY_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.004
 RETRY_SECONDS = (0.5, 10.0)
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 30.0
+"""How long a publisher waits for one before it that is just ending, which takes at most half of that."""
 ALARM_SECONDS = 60.0
 
 Say = Callable[[str], None]
@@ -108,7 +109,7 @@ class _Session:
         self._ledger = Ledger(served, stamp)
         self._lines = Lines(
             vendors.get(vendor), src, served,
-            (limits[self._pin.name], limits[known.quarantine.name]), self._outbox.send,
+            (limits[self._pin.name], limits[known.quarantine.name]), self._outbox.send, stamp,
         )  # fmt: skip
         self._follower = Follower(self._folder, min(lane.place for lane in served))
         self._limit = 0
@@ -187,10 +188,10 @@ class _Session:
             elif head[:1] == b"!":
                 if (stamp_of(line) or 0) > self._limit:
                     self._hold(stamp_of(line) or 0, Place(segment, offset))
-                if lines.own(line):
+                if lines.own(line, offset):
                     self._close_life(lines.stamp)
             else:
-                lines.damaged(line)
+                lines.damaged(line, offset)
             offset += len(line) + 1
         self._mark(Place(segment, offset))
 
