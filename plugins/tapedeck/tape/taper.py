@@ -25,8 +25,10 @@ WAIT_MS = 100
 """How long a wait may keep the taper from seeing that it is to stop."""
 PARTING_SECONDS = 5.0
 """How long a bus that does not fall silent may keep a taper that is to stop."""
-LOCK_SECONDS = 10.0
-"""How long a taper waits for one before it that is just ending."""
+LOCK_SECONDS = 30.0
+"""How long a taper waits for one before it that is just ending: far longer than such a one can take for the
+bus and for what it still compresses. It keeps its lock meanwhile, since two must never compress one segment.
+"""
 
 
 class Taped(NamedTuple):

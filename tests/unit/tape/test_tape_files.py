@@ -12,8 +12,9 @@ import pytest
 from tapedeck.buses.captured import line_of
 from tapedeck.clock import Stamps
 from tapedeck.errors import BadInput, Mismatch, Unavailable
-from tapedeck.tape import lock
+from tapedeck.tape import lock, publish, taper
 from tapedeck.tape.compress import compress
+from tapedeck.tape.ending import PATIENCE
 from tapedeck.tape.follow import Follower
 from tapedeck.tape.recover import recover
 from tapedeck.tape.segment import Place, Segment, named, own_line, own_of, segments, stamp_of
@@ -226,6 +227,12 @@ def test_one_tape_has_one_taper(tmp_path: Path) -> None:
         with lock.held(tmp_path, "publisher"):
             pass
     assert not lock.is_held(tmp_path, "taper")
+
+
+def test_who_takes_over_a_tape_waits_longer_than_the_one_before_can_take_to_end() -> None:
+    longest_parting = 2 * taper.PARTING_SECONDS  # for the bus, then for what is compressed
+    assert taper.LOCK_SECONDS >= 2 * longest_parting
+    assert publish.LOCK_SECONDS >= 2 * PATIENCE
 
 
 @pytest.mark.parametrize("line", [b"", b"x y", b"!heartbeat", b"!heartbeat {}", b"-5 x", b"\0" * 20])
