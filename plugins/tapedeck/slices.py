@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -14,7 +14,9 @@ NS = 1_000_000_000
 _MAX_NS = 2**63 - 1
 _UNITS = {"ms": NS // 1000, "s": NS, "m": 60 * NS, "h": 3600 * NS, "d": 86_400 * NS}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
-_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})")
+_RFC3339 = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.(?P<ns>\d{1,9}))?)?)(?P<zone>[Zz]|[+-]\d{2}:\d{2})"
+)
 _RIGHT_FORM = "write it as 2024-08-08T23:54:16Z, or 5m, 2h, 1d for so long ago"
 
 
@@ -66,10 +68,10 @@ def parse_time(text: str, now: int | None = None) -> int:
         return now - parse_duration(text)
     match = _RFC3339.fullmatch(text)
     if not match:
-        zoneless = re.match(r"\d{4}-\d{2}-\d{2}", text)
-        what = "has no zone" if zoneless and not re.search(r"[+-]\d{2}:\d{2}$", text) else "is no time"
+        zoneless = re.match(r"\d{4}-\d{2}-\d{2}", text) and not re.search(r"([Zz]|[+-]\d{2}:\d{2})$", text)
+        what = "has no zone" if zoneless else "is no time"
         raise BadInput(f"{text!r} {what}: {_RIGHT_FORM}")
-    day, clock, fraction, zone = match.groups()
+    day, clock, fraction, zone = match[1], match[2].partition(".")[0], match["ns"], match["zone"]
     try:
         zone_part = "+00:00" if zone in "Zz" else zone
         second = datetime.fromisoformat(f"{day}T{clock}{zone_part}")
@@ -88,12 +90,6 @@ def parse_duration(text: str) -> int:
     if not match:
         raise BadInput(f"{text!r} is no duration: write it as 250ms, 30s, 5m, 2h or 7d")
     return int(match[1]) * _UNITS[match[2]]
-
-
-def day_slice(day: date) -> Slice:
-    """The UTC calendar day as a slice."""
-    start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * NS
-    return Slice(start, start + 86_400 * NS)
 
 
 def format_time(ns: int) -> str:

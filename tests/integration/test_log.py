@@ -214,3 +214,18 @@ def test_a_slice_read_in_stretches_holds_what_it_holds_read_whole(
     wanted = [T0 + i * 97 * NS for i in range(40)]
     publish(settings, pin, beat(since, since), *(trade(t) for t in wanted), beat(T0 + 9000 * NS, since))
     assert stamps(settings, T0, T0 + 5000 * NS) == wanted
+
+
+def test_a_source_that_was_retired_long_ago_does_not_make_new_slices_partial(settings: Settings) -> None:
+    pin = topics.ensure(settings, VENDOR).live[0]
+    gone, since = T0 - 3600 * NS, T0 - NS
+    lives = [Life(vendor=VENDOR, src=2, since=gone, topic_id=pin.id, retired=True)]
+    meta.put(settings, *lives, Life(vendor=VENDOR, src=1, since=since, topic_id=pin.id))
+    publish(settings, pin, beat(gone, gone, src=2), beat(since, since), trade(T0))
+    publish(settings, pin, beat(T0 + 100 * NS, since), beat(T0 + 200 * NS, since))
+    admin = client.admin(settings)
+    everywhere = [TopicPartition(pin.name, p, 1) for p in range(pin.partitions)]
+    for future in admin.delete_records(everywhere).values():
+        future.result(10)
+    assert resolve(settings, VENDOR, Slice(T0 + 40 * NS, T0 + 60 * NS)).notes == ()
+    assert resolve(settings, VENDOR, Slice(gone, gone + NS)).expired == tuple(range(pin.partitions))

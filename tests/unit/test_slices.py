@@ -24,6 +24,7 @@ def test_a_printed_time_reads_back_exactly(ns: int) -> None:
         ("2024-08-08T23:54:16.000000001Z", NOW + 1),
         ("2024-08-09T01:54:16+02:00", NOW),
         ("2024-08-08 19:54:16.5-04:00", NOW + NS // 2),
+        ("2024-08-08T23:54Z", NOW - 16 * NS),
         ("5m", NOW - 300 * NS),
         ("250ms", NOW - NS // 4),
         ("now", NOW),
@@ -38,6 +39,7 @@ def test_times_are_read_as_meant(text: str, ns: int) -> None:
     [
         ("2024-08-08T23:54:16", "has no zone"),
         ("2024-08-08", "has no zone"),
+        ("2024-08-08T23:54.5Z", "is no time"),
         ("yesterday", "is no time"),
         ("2024-13-08T00:00:00Z", "is no time"),
         ("1931-01-01T00:00:00Z", "lies outside"),

@@ -97,7 +97,7 @@ def issue(
         job=job, vendor=vendor, start=format_time(of.start), end=format_time(of.end),
         who=origin.who, run=origin.run, started=format_time(origin.started), ended=format_time(ended),
         seconds=round((ended - origin.started) / NS, 3), outcome=outcome,
-        complete=plan is not None and plan.complete, counts=counts, before=before, after=after,
+        complete=plan is not None and plan.complete and not notes, counts=counts, before=before, after=after,
         plan=plan.digest if plan else "", ranges=msgspec.json.decode(plan.to_json()) if plan else {},
         asked=asked or {}, notes=list(dict.fromkeys((*(plan.notes if plan else ()), *notes))), code=code,
     )  # fmt: skip

@@ -96,6 +96,15 @@ def _admin(_pid: int, config: tuple[tuple[str, object], ...], bootstrap: str) ->
     return client
 
 
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Says as one sentence, Unavailable, what Kafka's client fails with inside the block."""
+    try:
+        yield
+    except KafkaException as e:
+        raise unavailable(settings, e.args[0].str()) from e
+
+
 def watermarks(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """The partition's first offset and the one after its last.
 

@@ -33,8 +33,9 @@ def inventory(settings: Settings, vendor: str) -> list[TopicState]:
         asked = [TopicPartition(pin.name, p) for p in range(pin.partitions)]
         ends = {}
         for which in (OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.max_timestamp()):
-            futures = admin.list_offsets(dict.fromkeys(asked, which), request_timeout=10)
-            ends[type(which).__name__] = [future.result() for future in futures.values()]
+            with client.answering(settings):
+                futures = admin.list_offsets(dict.fromkeys(asked, which), request_timeout=10)
+                ends[type(which).__name__] = [future.result() for future in futures.values()]
         low, high, newest = ends.values()
         lasts = [found.timestamp for found in newest if found.timestamp >= 0]
         lives = {life.src for life in known.lives if life.topic_id == pin.id}

@@ -169,10 +169,11 @@ def _key(record: Record) -> tuple[object, ...]:
 
 
 def _records(settings: Settings, consumer: Consumer | None) -> Sequence[tuple[int, bytes]]:
-    if consumer is not None:
-        return _read_whole(settings, consumer)
-    with client.consumer(settings) as own:
-        return _read_whole(settings, own)
+    with client.answering(settings):
+        if consumer is not None:
+            return _read_whole(settings, consumer)
+        with client.consumer(settings) as own:
+            return _read_whole(settings, own)
 
 
 def _read_whole(settings: Settings, consumer: Consumer) -> Sequence[tuple[int, bytes]]:

@@ -13,11 +13,15 @@ from tapedeck.errors import Incomplete
 from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Extent, Life, TopicPin
 from tapedeck.log.plan import Bound, Claim, Plan, Range
-from tapedeck.log.stop import Shown, Waiting, first_shown, waiting_for
+from tapedeck.log.stop import Shown, Waiting, first_shown, last_shown, waiting_for
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time, parse_duration
 
 MS = 1_000_000
+HEAD = 5_000
+"""How many of a cut log's first records tell whose records were deleted."""
+TAIL = 20_000
+"""How many of a partition's last records tell which collectors still speak."""
 
 
 def resolve(
@@ -121,7 +125,7 @@ class _Live:
             late = high if lates[p] < 0 else min(lates[p], high)
             stop, stop_reason = self._stop(p, waiting, end, late, high)
             stop = max(stop, start)
-            if low > 0 and self._has_expired(p, low, stop):
+            if low > 0 and self._has_expired(p, low, high):
                 start_reason = "expired"
                 self.findings.expired.add(p)
             yield self._range(p, start, stop, start_reason, stop_reason)
@@ -130,9 +134,12 @@ class _Live:
         """The exact stop where it can be proved, else the lateness or the watermark."""
         closed = min(waiting.closings(p), high)
         shown = self._shown(p, waiting.open, end, late)
-        if len(shown) < len(waiting.open) and late < high:
-            missing = waiting.open - shown.keys()
-            shown |= self._shown(p, missing, late, high)  # spooled: it came later than lateness
+        missing = waiting.open - shown.keys()
+        if missing and late < high:  # spooled, and come later than lateness? Only who still speaks is sought
+            r = self._range(p, max(late, high - TAIL), high, "exact", "exact")
+            speaking = last_shown(self.settings, self.consumer, r)
+            alive = {src for src in missing if speaking.get(src, 0) >= self.wide.end}
+            shown |= self._shown(p, alive, late, high)
         if len(shown) == len(waiting.open):
             return max(end, closed, *(s.offset for s in shown.values()), 0), "exact"
         for src in waiting.open - shown.keys():
@@ -143,17 +150,26 @@ class _Live:
         r = self._range(p, start, stop, "exact", "exact")
         return first_shown(self.settings, self.consumer, r, sources, self.wide.end)
 
-    def _has_expired(self, p: int, low: int, stop: int) -> bool:
-        """Whether a collector that listened in the slice may have had records before `low`."""
+    def _has_expired(self, p: int, low: int, high: int) -> bool:
+        """Whether a collector that listened in the slice may have had records of it before `low`.
+
+        Its oldest record left must be no younger than the slice's start, or than its own first stamp. Of
+        one that the log's first records do not name (it was quiet there, came later or was gone by then)
+        nothing is missing if the slice, or its life, begins after the log does.
+        """
         listening: dict[int, int] = {}
         for life in self.lives:
             over = life.closed is not None and life.closed < self.wide.start
             if life.since < self.wide.end and not over:
                 listening.setdefault(life.src, life.since)
-        r = self._range(p, low, max(low, stop), "exact", "exact")
+        r = self._range(p, low, min(low + HEAD, high), "exact", "exact")
         first = first_shown(self.settings, self.consumer, r, listening, 0)
+        begin = self._range(p, low, min(low + 1, high), "exact", "exact")
+        oldest = max(last_shown(self.settings, self.consumer, begin).values(), default=self.wide.end)
         return any(
-            src not in first or first[src].ts_recv > max(self.wide.start, since)
+            first[src].ts_recv > max(self.wide.start, since)
+            if src in first
+            else max(self.wide.start, since) <= oldest
             for src, since in listening.items()
         )
 

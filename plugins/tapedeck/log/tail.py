@@ -52,7 +52,9 @@ def _begin(settings: Settings, consumer: Consumer, pins: list[TopicPin], start: 
     """Assign all partitions at the first record at or past `start`; where there is none, at the end."""
     asked = [TopicPartition(pin.name, p, start // 1_000_000) for pin in pins for p in range(pin.partitions)]
     positions = []
-    for found in consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS):
+    with client.answering(settings):
+        answers = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
+    for found in answers:
         offset = found.offset
         if found.error is not None:
             raise client.unavailable(settings, f"{found.topic}: {found.error.str()}")

@@ -33,6 +33,11 @@ def ensure(settings: Settings, vendor: str) -> VendorTopics:
     that is not as it was pinned, or that is not ours and holds records.
     """
     settings.vendor(vendor)
+    with client.answering(settings):
+        return _ensure(settings, vendor)
+
+
+def _ensure(settings: Settings, vendor: str) -> VendorTopics:
     admin = client.admin(settings)
     create(admin, settings, meta.topic_name(settings), 1, meta.CONFIG)
     known = meta.read(settings)
@@ -45,6 +50,8 @@ def ensure(settings: Settings, vendor: str) -> VendorTopics:
         if name not in ids:
             create(admin, settings, name, settings.kafka.partitions, _config(settings, role))
         elif not _empty(settings, name):
+            if meta.read(settings).pin_of(name) is not None:
+                continue  # somebody pinned it, and published, while we were looking
             raise Mismatch(
                 f"the topic {name} holds records but {meta.topic_name(settings)} does not know it: "
                 f"set vendors.{vendor}.topic to another name, or move that topic away"
@@ -71,10 +78,11 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
     pinned = (known or meta.read(settings)).topics(vendor)
     admin = client.admin(settings)
     pins = (*pinned.log, pinned.quarantine)
-    described = describe(admin, [pin.name for pin in pins])
-    config = configs(admin, [pin.name for pin in pins if pin.name in described])
+    with client.answering(settings):
+        described = describe(admin, [pin.name for pin in pins])
+        config = configs(admin, [pin.name for pin in pins if pin.name in described])
     for pin in pins:
-        if pin.name not in described:
+        if pin.name not in config:
             raise Mismatch(f"the topic {pin.name} is gone, with what it held: {_remedy(vendor)}")
         identity, partitions = described[pin.name]
         if identity != pin.id:
