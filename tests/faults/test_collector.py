@@ -7,12 +7,14 @@ import os
 import signal
 
 import psutil
+import pytest
 from msgspec import structs
 
 from tapedeck.log import meta, topics
 from tapedeck.settings import Settings
 from tapedeck.settings import Tape as TapeSettings
 from tapedeck.tape import lock, position
+from tapedeck.tape.segment import segments
 from tests.tapes import VENDOR, Running, check_log, files, publish_all, taped, until
 
 
@@ -57,6 +59,53 @@ def test_both_halves_killed_mid_flow_lose_and_disorder_nothing_that_was_taped(se
     assert [life.closed is None for life in lives] == [True, False]
     assert len(files(folder)) > 4
     assert not (settings.state / "live" / f"collector-{VENDOR}-1.json").exists()
+
+
+@pytest.mark.parametrize("halves", [("taper",), ("publisher",), ("publisher", "taper")])
+def test_a_collector_told_to_end_as_a_half_dies_says_goodbye_and_publishes_its_whole_tape(
+    settings: Settings, halves: tuple[str, ...]
+) -> None:
+    with Running(settings, "collect", VENDOR) as collector:
+        until(lambda: lock.is_held(settings.tape_dir(VENDOR, 1), "taper"))
+        with play(settings, 60) as market:
+            until(lambda: through(settings, 500))
+            for half in halves:  # twice: a half that dies again waits a little before its next start
+                killed = collector.halves()[half]
+                os.kill(killed, signal.SIGKILL)
+                until(lambda killed=killed, half=half: collector.halves().get(half, killed) != killed)  # type: ignore[misc]
+            for half in halves:
+                os.kill(collector.halves()[half], signal.SIGKILL)
+            assert collector.end() == 0, collector.said
+            market.process.terminate()
+    check_log(settings)
+    lives = sorted(meta.read(settings).lives, key=lambda life: life.since)
+    assert lives[-1].closed is not None, collector.said
+    assert segments(settings.tape_dir(VENDOR, 1))[-1].life == lives[-1].since
+
+
+def test_a_collector_told_to_end_while_its_halves_still_start_ends_both_in_peace(settings: Settings) -> None:
+    with Running(settings, "collect", VENDOR) as collector:
+        until(lambda: len(collector.halves()) == 2)
+        assert collector.end() == 0, collector.said
+    assert "killed" not in collector.said
+    check_log(settings)
+    [life] = meta.read(settings).lives
+    assert life.closed is not None
+
+
+def test_a_publisher_that_cannot_go_on_is_told_of_at_the_end(settings: Settings) -> None:
+    folder = settings.tape_dir(VENDOR, 1)
+    folder.mkdir(parents=True)
+    (folder / position.FILE).write_bytes(b"no position")
+    with Running(settings, "collect", VENDOR) as collector:
+        until(lambda: "the publisher ended (status 1)" in collector.said)
+        assert collector.end() == 1, collector.said
+    last = collector.said.splitlines()[-1]
+    assert "the publisher ended (status 1)" in last
+    assert f"remains on the tape {folder}" in last
+    (folder / position.FILE).unlink()
+    publish_all(settings)
+    assert all(life.closed for life in meta.read(settings).lives)
 
 
 def test_an_undisturbed_collector_publishes_every_message_once_and_says_goodbye(settings: Settings) -> None:

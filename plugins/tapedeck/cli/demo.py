@@ -116,7 +116,15 @@ def _record(deck: Settings, place: Path) -> list[Row]:
             )
     # the collectors have closed: nothing more can come
     of = _whole_windows(deck, LIVE[0], start, time.time_ns())
+    while begun := [t for t, end in _plays(place) if t < of.start < end]:  # an earlier demo reaches into it
+        of = _whole_windows(deck, LIVE[0], min(begun), of.end)
     return [Row(vendor, "live", of, _sent_in(place, vendor, of)) for vendor in LIVE]
+
+
+def _plays(place: Path) -> list[tuple[int, int]]:
+    """When the demos of this state directory played, about: (start, end) in ns UTC."""
+    starts = {int(path.stem.rpartition("-")[2]) for path in place.glob("*.jsonl")}
+    return [(start, start + (SECONDS + 60) * NS) for start in sorted(starts)]
 
 
 def _whole_windows(deck: Settings, vendor: str, start: int, end: int) -> Slice:

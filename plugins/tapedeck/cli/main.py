@@ -64,8 +64,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         where = f" (see `{context.command_path} --help`)" if context else ""
         click.echo(f"tapedeck: {e.format_message()}{where}", err=True)
         return 2
+    except _infrastructure() as e:
+        click.echo(
+            f"tapedeck: Kafka or MongoDB failed ({e}): see `tapedeck status`, then try again", err=True
+        )
+        return 3
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _infrastructure() -> tuple[type[Exception], ...]:
+    """What Kafka's and MongoDB's clients raise, where they are loaded at all."""
+    named = (("confluent_kafka", "KafkaException"), ("pymongo.errors", "PyMongoError"))
+    return tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)

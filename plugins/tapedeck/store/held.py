@@ -139,8 +139,9 @@ class Held:
                 self.late.note(topic_id, offset)
             for kind, length in self.windows.items():
                 first = max(of.start, self.closed.get(kind, 0)) // length * length
-                self.let_go[kind].update(range(first, of.end, length))
-            self.gone[topic_id] = min(self.gone.get(topic_id, offset), offset)
+                if opened := range(first, of.end, length):
+                    self.let_go[kind].update(opened)
+                    self.gone[topic_id] = min(self.gone.get(topic_id, offset), offset)
 
     def _mark(self, topic_id: str, columns: Columns, *, closed_only: bool) -> None:
         """The windows of these messages, and their neighbours within the margin, are to be mended."""
