@@ -13,10 +13,12 @@ from msgspec import structs
 from tapedeck import message as m
 from tapedeck.errors import Mismatch
 from tapedeck.log import client
+from tapedeck.log.meta import TopicPin
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
 from tapedeck.store import library, positions, undecodable
 from tapedeck.store.lease import Lease
+from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild
 from tapedeck.store.writer import Report, write
 from tests.published import HOUR, T0, VENDOR, Published, trade
@@ -90,6 +92,12 @@ def messages_of(settings: Settings, kind: str = "trade") -> int:
 def windows_of(settings: Settings, kind: str = "trade") -> set[int]:
     one = library.ensure(settings, VENDOR)[kind]
     return {d["start"] * 1_000_000 for d in one.collection.find({}, {"start": 1})}
+
+
+def next_of(settings: Settings, pin: TopicPin, p: int) -> int:
+    """The saved position in a topic; 0 before the first."""
+    saved = positions.read(settings, VENDOR).get((pin.id, p))
+    return saved.next if saved else 0
 
 
 def feed(first: int, count: int, src: int = 1, step: int = NS, shift: int = 0) -> list[m.Message]:
@@ -203,15 +211,12 @@ def test_positions_rise_behind_documents_and_reach_the_end(settings: Settings, l
         log.publish(*feed(0, 100))
         log.beat(T0 + 95 * NS)
         until(lambda: windows_of(settings) == {T0})
-        until(lambda: positions.read(settings, VENDOR)[log.live.id, p].next > 0)
-        first_open = next(
-            o for o in range(1000) if o == positions.read(settings, VENDOR)[log.live.id, p].next
-        )
-        assert first_open == 1 + 60  # the first heartbeat, the first window's trades
+        until(lambda: next_of(settings, log.live, p) > 0)
+        assert next_of(settings, log.live, p) == 1 + 60  # the first heartbeat, the first window's trades
         log.garbage(T0 + 96 * NS)
         log.close(T0 + 200 * NS)
         end = log.ends(log.live)[p]
-        until(lambda: positions.read(settings, VENDOR)[log.live.id, p].next == end)
+        until(lambda: next_of(settings, log.live, p) == end)
     assert undecodable.count(settings, VENDOR, OF) == 1
 
 
@@ -257,3 +262,15 @@ def test_a_topic_that_was_made_again_stops_it_with_a_sentence(settings: Settings
     live.thread.join(30)
     assert isinstance(live.failed, Mismatch)
     assert "is gone" in str(live.failed)
+
+
+@pytest.mark.parametrize("role", ["live", "backfill"])
+def test_a_topic_that_lost_records_stops_it_with_a_sentence(
+    settings: Settings, log: Published, role: str
+) -> None:
+    pin = log.live if role == "live" else log.topics.backfill
+    positions.save(settings, VENDOR, [Position(topic_id=pin.id, partition=0, next=7)])
+    live = Live(settings)
+    live.thread.join(60)
+    assert isinstance(live.failed, Mismatch)
+    assert "ends at 0 but was written through 7" in str(live.failed)

@@ -171,25 +171,18 @@ class _Session:
                 margin=margin, reaches=reaches, numbers={pin.number: pin.id for pin in pins.log},
                 closed=closed,
             )  # fmt: skip
-            low, high = self._watermarks(pins.backfill, p)
-            known = self.saved.get((pins.backfill.id, p))
+            low, _, known = self._standing(pins.backfill, p)
             self.history[p] = max(low, known.next if known else low)
             start += [TopicPartition(pin.name, p, reaches[pin.id].position) for pin in pins.live]
-            start.append(TopicPartition(pins.backfill.name, p, min(self.history[p], high)))
+            start.append(TopicPartition(pins.backfill.name, p, self.history[p]))
         self.consumer.assign(start)
         self.last_record = time.monotonic()
 
     def _reach(self, pin: TopicPin, p: int, closed: dict[str, int], margin: int) -> Reach:
         """Where to begin in a live topic, so that every open window is whole in memory."""
-        low, high = self._watermarks(pin, p)
-        known = self.saved.get((pin.id, p))
+        low, high, known = self._standing(pin, p)
         if known is None or not closed:
             return Reach(pin.id, low, 0 if low == 0 else FOREVER, known.next if known else 0)
-        if known.next > high:
-            raise Mismatch(
-                f"{pin.name}[{p}] ends at {high} but was written through {known.next}: the broker lost "
-                "records; compare with its other replicas"
-            )
         time_ns = max(0, min(closed.values()) - margin)
         asked = TopicPartition(pin.name, p, time_ns // MS)
         try:
@@ -206,8 +199,16 @@ class _Session:
             return Reach(pin.id, low, FOREVER, known.next)
         return Reach(pin.id, start, time_ns, known.next)
 
-    def _watermarks(self, pin: TopicPin, p: int) -> tuple[int, int]:
-        return client.watermarks(self.settings, self.consumer, pin.name, p)
+    def _standing(self, pin: TopicPin, p: int) -> tuple[int, int, Position | None]:
+        """The bounds of what Kafka holds, and the saved position, which lies no further than they do."""
+        low, high = client.watermarks(self.settings, self.consumer, pin.name, p)
+        known = self.saved.get((pin.id, p))
+        if known is not None and known.next > high:
+            raise Mismatch(
+                f"{pin.name}[{p}] ends at {high} but was written through {known.next}: the broker lost "
+                "records; compare with its other replicas"
+            )
+        return low, high, known
 
     # taking in
 
