@@ -6,7 +6,9 @@ import dataclasses
 import os
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 
 import click
 import msgspec
@@ -32,45 +34,66 @@ def main(vendor: str, parent: int | None) -> None:
 
     try:
         deck = endpoints.resolve(settings.load())
-        record = deck.state / "live" / f"writer-{vendor}.json"
         by = f"writer {os.uname().nodename} {os.getpid()}"
-        shown = False
-
-        def show(report: Report) -> None:
-            nonlocal shown
-            _show(deck, record, vendor, report)
-            shown = True
-
-        try:
-            write(deck, vendor, ending.asked, say, show, by)
-        finally:
-            if shown:
-                record.unlink(missing_ok=True)
+        with _Recorder(deck, vendor, say) as recorder:
+            write(deck, vendor, ending.asked, say, recorder.renew, by)
     except TapedeckError as e:
         say(str(e))
         sys.exit(e.exit_code)
 
 
-def _show(deck: Settings, path: Path, vendor: str, report: Report) -> None:
-    """Keep the record that `tapedeck status` reads: of the writer that holds the lease."""
-    server = endpoints.Server(
-        name=path.stem,
-        pid=os.getpid(),
-        started=psutil.Process().create_time(),
-        address="",
-        log="",
-        birth=birth(os.getpid()),
-    )
-    table = {**msgspec.to_builtins(server), "vendor": vendor, **dataclasses.asdict(report), "at": time.time()}
-    fresh = path.with_suffix(".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(msgspec.json.encode(table))
-        fresh.replace(path)
-    except OSError as e:
-        raise Unavailable(
-            f"{path} can't be written ({e.strerror}): make the state directory writable, or set state_dir"
-        ) from e
+class _Recorder:
+    """Keeps the record that `tapedeck status` reads: of the writer that holds the lease."""
+
+    def __init__(self, settings: Settings, vendor: str, say: Callable[[str], None]) -> None:
+        self._path = settings.state / "live" / f"writer-{vendor}.json"
+        self._fresh = self._path.with_suffix(f".{os.getpid()}.new")
+        self._vendor, self._say = vendor, say
+        self._server = endpoints.Server(
+            name=self._path.stem,
+            pid=os.getpid(),
+            started=psutil.Process().create_time(),
+            address="",
+            log="",
+            birth=birth(os.getpid()),
+        )
+        self._shown, self._told = False, ""
+
+    def __enter__(self) -> _Recorder:
+        """Try the folder, once: a record that waits would stand for the writer that holds the lease."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._fresh.write_bytes(b"{}")
+            self._fresh.unlink()
+        except OSError as e:
+            raise Unavailable(
+                f"{self._path} can't be written ({e.strerror}): make the state directory writable, or set "
+                "TAPEDECK_STATE_DIR to a folder that is"
+            ) from e
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._fresh.unlink(missing_ok=True)
+            if self._shown:
+                self._path.unlink(missing_ok=True)
+
+    def renew(self, report: Report) -> None:
+        """Write the record. Where that fails it is told, once: what the writer writes does not hang on it."""
+        record = {**msgspec.to_builtins(self._server), "vendor": self._vendor, **dataclasses.asdict(report)}
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._fresh.write_bytes(msgspec.json.encode({**record, "at": time.time()}))
+            self._fresh.replace(self._path)
+        except OSError as e:
+            told = f"{self._path} can't be written ({e.strerror}): `tapedeck status` shows it as it last was"
+        else:
+            self._shown, told = True, ""
+        if told and told != self._told:
+            self._say(told)
+        self._told = told
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from tapedeck.store.lease import Lease
 from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild
 from tapedeck.store.writer import Report, write
-from tests.published import HOUR, T0, VENDOR, Published, trade
+from tests.published import HOUR, T0, VENDOR, Published, environment, trade
 
 OF = Slice(T0, T0 + HOUR)
 MINUTE = 60 * NS
@@ -274,3 +276,36 @@ def test_a_topic_that_lost_records_stops_it_with_a_sentence(
     live.thread.join(60)
     assert isinstance(live.failed, Mismatch)
     assert "ends at 0 but was written through 7" in str(live.failed)
+
+
+COMMAND = [sys.executable, "-m", "live.writer", VENDOR]
+
+
+def test_a_state_directory_that_cant_be_written_ends_it_before_it_begins(settings: Settings) -> None:
+    settings.state.mkdir(parents=True)
+    (settings.state / "live").write_text("no folder")
+    done = subprocess.run(COMMAND, env=environment(settings), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "can't be written" in done.stderr
+    assert "TAPEDECK_STATE_DIR" in done.stderr
+
+
+def test_a_state_directory_that_fills_up_later_is_told_once_and_it_writes_on(
+    settings: Settings, log: Published
+) -> None:
+    live, moved = settings.state / "live", settings.state / "moved"
+    with subprocess.Popen(COMMAND, env=environment(settings), stderr=subprocess.PIPE, text=True) as writer:
+        try:
+            until(lambda: (live / f"writer-{VENDOR}.json").exists())
+            live.rename(moved)
+            live.write_text("no folder")
+            for first in (0, 100, 200):
+                log.publish(*feed(first, 50))
+                until(lambda first=first: messages_of(settings) == first + 100)  # type: ignore[misc]
+        finally:
+            writer.terminate()
+            _, said = writer.communicate(timeout=60)
+    assert writer.returncode == 0
+    assert said.count("can't be written") == 1
+    assert said.count("\n") == 1
