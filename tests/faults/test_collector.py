@@ -98,11 +98,11 @@ def test_a_publisher_that_cannot_go_on_is_told_of_at_the_end(settings: Settings)
     folder.mkdir(parents=True)
     (folder / position.FILE).write_bytes(b"no position")
     with Running(settings, "collect", VENDOR) as collector:
-        until(lambda: "the publisher ended (status 1)" in collector.said)
-        assert collector.end() == 1, collector.said
-    last = collector.said.splitlines()[-1]
-    assert "the publisher ended (status 1)" in last
-    assert f"remains on the tape {folder}" in last
+        until(lambda: "the publisher ended (status 3)" in collector.said)
+        assert collector.end() == 3, collector.said
+    why, rest = collector.said.splitlines()[-2:]
+    assert why == "collect: the publisher ended (status 3)"
+    assert f"remains on the tape {folder}" in rest
     (folder / position.FILE).unlink()
     publish_all(settings)
     assert all(life.closed for life in meta.read(settings).lives)

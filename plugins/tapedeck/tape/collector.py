@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,14 +21,13 @@ from tapedeck.settings import Settings
 from tapedeck.slices import NS
 from tapedeck.tape import lock, position
 from tapedeck.tape.ending import PATIENCE, Ending
+from tapedeck.tape.half import Half, Say
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.05
 RECORD_SECONDS = 1.0
-RETRY_SECONDS = (0.5, 30.0)
-STEADY_SECONDS = 60.0
-"""A half that lived so long is started again at once."""
-
-Say = Callable[[str], None]
+TAPER_PAUSE, PUBLISHER_PAUSE = 2.0, 30.0
+"""The longest pauses before a half that dies again and again is started again: what the bus sends while
+there is no taper is lost, what waits for a publisher is not."""
 
 
 class Record(Server, frozen=True, kw_only=True):
@@ -50,10 +47,11 @@ class Record(Server, frozen=True, kw_only=True):
 def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending, say: Say) -> int:
     """Run a collector until `ending`; gives the exit status.
 
-    When it is to end, first the taper does, having taken what waits on the bus, then the publisher, having
-    published what is on the tape if Kafka lets it. If this process is killed, both halves notice and end
-    by themselves in the same way; the next start goes on where they were. A taper that says why it
-    can't go on (a full disk) ends the collector with its status; a publisher never does, since
+    When it is to end, first the taper does, having taken what waits on the bus and said goodbye, then the
+    publisher, having published what is on the tape if Kafka lets it; a half that just died is started once
+    more to do so. Where a half can't, that is said, and the status is 3. If this process is killed, both
+    halves notice and end by themselves in the same way; the next start goes on where they were. A taper that
+    says why it can't go on (a full disk) ends the collector with its status; a publisher never does, since
     the tape must go on.
     Raises BadInput where the vendor, bus or symbols are wrong, or another collector of this number runs.
     """
@@ -64,8 +62,8 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
     who = [vendor, "--src", str(src), "--parent", str(os.getpid())]
     with (
         lock.held(folder, "collector"),
-        _Half("taper", [*who, "--bus", address], say) as taper,
-        _Half("publisher", who, say) as publisher,
+        Half("taper", [*_python("taper"), *who, "--bus", address], TAPER_PAUSE, say, heeded=True) as taper,
+        Half("publisher", [*_python("publisher"), *who], PUBLISHER_PAUSE, say) as publisher,
         _Recorder(settings, vendor, src, address, taper, publisher) as recorder,
     ):
         say(f"{vendor} as collector {src}: {address} → {folder} → {settings.live_topic(vendor)}")
@@ -74,9 +72,14 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
             publisher.keep_up()
             recorder.renew()
             time.sleep(LOOK_SECONDS)
-        taper.end(PATIENCE + 5)
-        publisher.end(PATIENCE + 15)
-        return taper.verdict or 0
+        said_goodbye = taper.finish(PATIENCE + 5)
+        published = publisher.finish(PATIENCE + 15)
+        if not published:
+            say(
+                f"what Kafka has not acknowledged remains on the tape {folder}, and the next collector "
+                "publishes it first"
+            )
+        return taper.verdict or (0 if said_goodbye and published else Unavailable.exit_code)
 
 
 def retire(settings: Settings, vendor: str, src: int) -> int:
@@ -104,71 +107,11 @@ def retire(settings: Settings, vendor: str, src: int) -> int:
     return len(open_lives)
 
 
-class _Half:
-    """One of the two processes. Ended at the end of the block if it still runs."""
-
-    def __init__(self, name: str, arguments: Sequence[str], say: Say) -> None:
-        self._name, self._say = name, say
-        self._command = [sys.executable, "-m", f"live.{name}", *arguments]
-        self._process: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
-        self._next, self._pause = 0.0, RETRY_SECONDS[0]
-        self.verdict: int | None = None
-        """The status with which it said that it can't go on (2 or 3); None while it can."""
-
-    def __enter__(self) -> _Half:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.end(1.0)
-
-    @property
-    def pid(self) -> int | None:
-        """Its process, if it runs."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
-
-    def keep_up(self) -> None:
-        """Start it, or start it again when it died and its pause is over."""
-        now = time.monotonic()
-        if self._process is not None and (status := self._process.poll()) is not None:
-            self._process = None
-            self.verdict = status if status in (2, 3) else None
-            self._pause = (
-                RETRY_SECONDS[0]
-                if now - self._started > STEADY_SECONDS
-                else min(self._pause * 2, RETRY_SECONDS[1])
-            )
-            self._next = now + self._pause
-            self._say(f"the {self._name} ended ({_why(status)}): it is started again in {self._pause:g} s")
-        if self._process is None and now >= self._next:
-            # A session of its own: Ctrl-C is for the supervisor, which ends the halves in turn.
-            self._process = subprocess.Popen(self._command, start_new_session=True)
-            self._started = now
-
-    def end(self, seconds: float) -> None:
-        """SIGTERM, and SIGKILL where that takes longer than so many seconds."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            status = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._say(
-                f"the {self._name} did not end within {seconds:.0f} s and is killed; nothing on tape is lost"
-            )
-            self._process.kill()
-            status = self._process.wait()
-        if status in (2, 3) and self.verdict is None:
-            self.verdict = status
-
-
 class _Recorder:
     """Keeps the record for `tapedeck status`; removes it on a clean end."""
 
     def __init__(
-        self, settings: Settings, vendor: str, src: int, address: str, taper: _Half, publisher: _Half
+        self, settings: Settings, vendor: str, src: int, address: str, taper: Half, publisher: Half
     ) -> None:
         self._path = settings.state / "live" / f"collector-{vendor}-{src}.json"
         self._folder = settings.tape_dir(vendor, src)
@@ -210,13 +153,13 @@ class _Recorder:
             write_record(self._path, record)
 
 
+def _python(half: str) -> list[str]:
+    return [sys.executable, "-m", f"live.{half}"]
+
+
 def write_record(path: Path, record: Server) -> None:
     """Replace a live process's record, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(record))
     new.rename(path)
-
-
-def _why(status: int) -> str:
-    return f"killed by signal {-status}" if status < 0 else f"status {status}"

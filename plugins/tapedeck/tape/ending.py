@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 PATIENCE = 15.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ending:
@@ -20,9 +23,11 @@ class Ending:
         self._asked_at: float | None = None
 
     def listen(self) -> Ending:
-        """Take SIGTERM and SIGINT as the word to end. Only in a main thread."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Take SIGTERM and SIGINT as the word to end, also those that were `deferred`. Only in a main
+        thread."""
+        for number in SIGNALS:
             signal.signal(number, self._heard)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return self
 
     def ask(self) -> None:
@@ -50,3 +55,15 @@ class Ending:
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self.ask()
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """A process that is started in this block hears SIGTERM and SIGINT only once it listens: one that came
+    while it was still importing waits for it, and kills it not. (The mask survives exec.)
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
