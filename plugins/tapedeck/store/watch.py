@@ -6,15 +6,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
-from tapedeck.errors import TapedeckError
+from tapedeck.errors import Mismatch, TapedeckError, Unavailable
 from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Meta, VendorTopics
 from tapedeck.settings import Settings
 
 SECONDS = 2.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,36 @@ def look(settings: Settings, vendor: str) -> Seen:
         raise client.unavailable(settings, e.args[0].str()) from e
 
 
+def sure(asking: Callable[[], T], pause: Callable[[float], object] = time.sleep) -> T:
+    """What `asking` gives; its Mismatch only if it raises one again after SECONDS.
+
+    A broker that just took a topic over does not know it for a moment, and that looks like a topic that
+    is gone.
+    """
+    try:
+        return asking()
+    except Mismatch:
+        pause(SECONDS)
+        return asking()
+
+
 class Watch:
     """Looks again and again in a thread of its own. What it finds wrong is raised by `seen`."""
 
-    def __init__(self, settings: Settings, vendor: str, first: Seen) -> None:
+    def __init__(
+        self, settings: Settings, vendor: str, first: Seen, again: Callable[[], Seen] | None = None
+    ) -> None:
         self._seen = first
         self._error: TapedeckError | None = None
-        self._again: Callable[[], Seen] = lambda: look(settings, vendor)
+        self._name = meta.topic_name(settings)
+        self._again = again or (lambda: look(settings, vendor))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
         self._thread.start()
 
     @property
     def seen(self) -> Seen:
-        """The newest look. Raises what the last one raised."""
+        """The newest look. Raises what the last one raised: Unavailable for what nobody foresaw."""
         if self._error is not None:
             raise self._error
         return self._seen
@@ -62,7 +80,12 @@ class Watch:
     def _look(self) -> None:
         while not self._ended.wait(SECONDS):
             try:
-                self._seen = self._again()
+                self._seen = sure(self._again, self._ended.wait)
             except TapedeckError as e:
                 self._error = e
+                return
+            except Exception as e:
+                error = Unavailable(f"{self._name} can't be read anew ({e!r}): run this again")
+                error.__cause__ = e
+                self._error = error
                 return

@@ -32,7 +32,7 @@ from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Key
 from tapedeck.store.shown import FOREVER
-from tapedeck.store.watch import Seen, Watch, look
+from tapedeck.store.watch import Seen, Watch, look, sure
 from tapedeck.store.window import Built, build_windows
 
 BATCH = 20_000
@@ -82,7 +82,7 @@ def write(
                 _pause(asked, 1.0)
                 continue
             waited = ""
-            topics.ensure(settings, vendor)
+            sure(lambda: topics.ensure(settings, vendor))
             with client.consumer(settings) as consumer:
                 _Session(settings, vendor, consumer, lease, say, report, by, done).run(asked)
             if asked():
@@ -125,7 +125,7 @@ class _Session:
 
     def run(self, asked: Callable[[], bool]) -> None:
         """Write until asked to end, or until another writer has taken over."""
-        first = look(self.settings, self.vendor)
+        first = sure(lambda: look(self.settings, self.vendor))
         self._begin(first)
         watch = Watch(self.settings, self.vendor, first)
         ticked = 0.0
