@@ -50,7 +50,8 @@ def client(settings: Settings) -> MongoClient[Document]:
             except BaseException:
                 made.close()
                 raise
-        _clients[key] = made
+        if _clients.setdefault(key, made) is not made:
+            made.close()  # another thread was quicker
     return _clients[key]
 
 
