@@ -50,6 +50,7 @@ class Live:
 
     def __init__(self, settings: Settings, who: str = "test") -> None:
         self.ended, self.said, self.reports = threading.Event(), list[str](), Report()
+        self.shown = 0
         self.failed: Exception | None = None
         self.thread = threading.Thread(target=self._run, args=(settings, who))
         self.thread.start()
@@ -57,6 +58,7 @@ class Live:
     def _run(self, settings: Settings, who: str) -> None:
         def show(report: Report) -> None:
             self.reports = report
+            self.shown += 1
 
         try:
             write(settings, VENDOR, self.ended.is_set, self.said.append, show, who)
@@ -226,6 +228,31 @@ def test_where_no_collector_is_open_nobody_is_waited_for(settings: Settings, log
     with writing(settings):
         log.publish(*feed(0, 10))
         until(lambda: messages_of(settings) == 20)
+
+
+def test_a_window_that_goes_on_is_written_while_nobody_does_and_stays_open_for_who_comes_back(
+    settings: Settings, log: Published
+) -> None:
+    p = log.partition()
+    with writing(settings) as live:
+        for round in range(3):
+            now = time.time_ns()
+            log.register(now)
+            log.publish(*(trade(now + k, 10 * round + k) for k in range(1, 11)))
+            log.close(now + 11)
+            until(lambda round=round: messages_of(settings) == 10 * (round + 1))  # type: ignore[misc]
+        shown = live.shown
+        until(lambda: live.shown > shown + 3)
+        # Nothing was late, the same was not written again, and the first trade is not taken for safe.
+        assert live.reports.mended == 0
+        assert live.reports.written + live.reports.equal <= 6  # a trade window or two each round
+        assert next_of(settings, log.live, p) == 1
+    with writing(settings) as live:
+        until(lambda: live.reports.messages == 30)
+        now = time.time_ns()
+        log.publish(trade(now, 100))
+        until(lambda: messages_of(settings) == 31)
+        assert live.reports.mended == 0
 
 
 def test_a_second_writer_waits_and_takes_over(settings: Settings, log: Published) -> None:

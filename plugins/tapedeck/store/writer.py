@@ -37,7 +37,7 @@ from tapedeck.store.window import Built, build_windows
 
 BATCH = 20_000
 IDLE_SECONDS = 1.0
-"""How long nothing must have come before windows close that no collector is open for."""
+"""How long nothing must have come before windows are written that no collector is open for."""
 PATIENCE = 10
 """Late messages that keep coming are mended after so many times `writer.late_every`."""
 MS = 1_000_000
@@ -122,6 +122,8 @@ class _Session:
     late_since: dict[int, tuple[float, float]] = field(default_factory=dict)
     """By partition, when the first and the newest late message came (monotonic seconds)."""
     last_record: float = 0.0
+    drafted: dict[int, dict[str, int]] = field(default_factory=dict)
+    """By partition, how far its topics were read when its open windows were written as they were."""
 
     def run(self, asked: Callable[[], bool]) -> None:
         """Write until asked to end, or until another writer has taken over."""
@@ -135,6 +137,7 @@ class _Session:
                 seen = watch.seen
                 for held in self.held.values():
                     self._close_due(held, seen)
+                    self._draft(held, seen)
                     self._mend_due(held)
                 if time.monotonic() - ticked < 1.0:
                     continue
@@ -293,6 +296,28 @@ class _Session:
         ends = {kind: end for kind, end in ends.items() if end > held.closed.get(kind, 0)}
         if not ends:
             return
+        self._write(held, ends, seen)
+        for kind, end in ends.items():
+            held.close(kind, end)
+        if held.late:
+            now = time.monotonic()
+            self.late_since.setdefault(held.partition, (now, now))
+
+    def _draft(self, held: Held, seen: Seen) -> None:
+        """Write the windows that are still going on, as they are, where nobody goes on with them.
+
+        They stay open: a collector that comes back into them is not late, and its window replaces this.
+        """
+        read = {topic_id: reach.position for topic_id, reach in held.reaches.items()}
+        if self.drafted.get(held.partition) == read or not self._is_quiet(held, seen):
+            return
+        newest = max(reach.shown.newest for reach in held.reaches.values())
+        ends = {kind: (newest // length + 1) * length for kind, length in held.windows.items() if newest}
+        self._write(held, {kind: end for kind, end in ends.items() if end > held.closed.get(kind, 0)}, seen)
+        self.drafted[held.partition] = read
+
+    def _write(self, held: Held, ends: dict[str, int], seen: Seen) -> None:
+        """Write the open windows that end by then, from memory or from the log."""
         sweeps: list[Slice] = []
         refused: set[Key] = set()
         for kind, end in ends.items():
@@ -306,11 +331,6 @@ class _Session:
             self.done.written += outcomes.count(Outcome.WRITTEN)
             self.done.equal += outcomes.count(Outcome.EQUAL)
         self._mend(held, Mend(refused, sweeps))
-        for kind, end in ends.items():
-            held.close(kind, end)
-        if held.late:
-            now = time.monotonic()
-            self.late_since.setdefault(held.partition, (now, now))
 
     def _ends(self, held: Held, seen: Seen) -> dict[str, int]:
         """By kind, up to where windows may close."""
@@ -318,24 +338,30 @@ class _Session:
         newest = max(reach.shown.newest for reach in held.reaches.values())
         if not newest:
             return {}
+        known = self._waited_for(held, seen)
+        through = max(min(known, default=0), newest - grace + held.margin)
+        ends = {kind: held.due(kind, through) for kind in held.windows}
+        if self._is_quiet(held, seen):
+            now = time.time_ns()
+            for kind, length in held.windows.items():
+                ends[kind] = max(ends[kind], min((newest // length + 1) * length, held.due(kind, now)))
+        return ends
+
+    def _waited_for(self, held: Held, seen: Seen) -> list[int]:
+        """What each live topic's open collectors have shown; nothing where none is open."""
         shown = []
         for topic_id, reach in held.reaches.items():
             lives = [life for life in seen.meta.lives if life.topic_id == topic_id]
             shown.append(reach.shown.through(lives, held.partition, reach.position))
-        known = [time_ns for time_ns in shown if time_ns is not None]
-        if not known and self._is_quiet(held, seen):
-            return {
-                kind: max(held.closed.get(kind, 0), (newest // length + 1) * length)
-                for kind, length in held.windows.items()
-            }
-        through = max(min(known, default=0), newest - grace + held.margin)
-        return {kind: held.due(kind, through) for kind in held.windows}
+        return [time_ns for time_ns in shown if time_ns is not None]
 
     def _is_quiet(self, held: Held, seen: Seen) -> bool:
-        """Whether all was read, a while ago, and nobody has registered since."""
+        """Whether all was read, a while ago, no collector is open and none has registered since."""
         ends = {(name, held.partition) for name in self.pins}
         quiet = time.monotonic() - self.last_record > IDLE_SECONDS
-        return quiet and seen.at > self.last_record and ends <= self.at_end
+        return (
+            quiet and seen.at > self.last_record and ends <= self.at_end and not self._waited_for(held, seen)
+        )
 
     def _built(self, held: Held, kind: str, end: int, seen: Seen) -> tuple[list[Built], list[Slice]]:
         """Windows of a kind that close, built from memory, and those that can't be."""
