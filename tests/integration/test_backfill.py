@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
+from arctic import Arctic
+from arctic.date import DateRange
 
 from tapedeck import message as m
 from tapedeck.errors import BadInput, Mismatch
@@ -65,6 +70,39 @@ def test_two_at_once_end_as_one(settings: Settings, log: Published) -> None:
     assert [receipt.counts["messages"] for receipt in done] == [120, 120]
     assert done[0].after == done[1].after
     assert run(settings).outcome == "unchanged"
+
+
+def test_a_day_whose_log_was_cut_shrinks_nothing_and_the_receipt_says_so(
+    settings: Settings, log: Published
+) -> None:
+    whole, rows = run(settings), stock(settings)
+    assert [len(frame) for frame in rows.values()] == [60, 60]
+    log.cut(30)  # the first half of BTCUSDT's hour
+    done: list[Receipt] = []
+    both = [threading.Thread(target=lambda: done.append(run(settings))) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    for receipt in (*done, run(settings)):
+        assert (receipt.outcome, receipt.counts["windows_written"]) == ("unchanged", 0)
+        assert (receipt.counts["messages"], receipt.before, receipt.after) == (120, whole.after, whole.after)
+        assert receipt.counts["windows_standing"] > 0
+        assert not receipt.complete
+        assert any("Kafka has deleted" in note for note in receipt.notes), receipt.notes
+    for symbol, frame in stock(settings).items():
+        pd.testing.assert_frame_equal(frame, rows[symbol])
+
+
+def stock(settings: Settings) -> dict[str, pd.DataFrame]:
+    """What stock arctic reads of the hour's trades, by symbol."""
+    day = DateRange(*(datetime.fromtimestamp(ns // NS, UTC) for ns in (OF.start, OF.end)))
+    arctic = Arctic(settings.mongo.uri, tz_aware=True, tzinfo=ZoneInfo("UTC"))
+    try:
+        trades = arctic[f"{VENDOR}.trade"]
+        return {symbol: trades.read(symbol, date_range=day) for symbol in ("BTCUSDT", "ETHUSDT")}
+    finally:
+        arctic._conn.close()
 
 
 def test_a_slice_in_the_middle_of_windows_rebuilds_them_whole(settings: Settings, log: Published) -> None:

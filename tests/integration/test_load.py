@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -198,26 +197,4 @@ def test_a_load_killed_at_any_moment_is_finished_by_the_next_with_nothing_twice(
     found = backfilled(settings)
     assert (len(found), len({name_of(m) for m in found})) == (count - 1, count - 1)
     assert done.present + sum(done.messages.values()) + sum(done.refused.values()) == count
-    assert len(quarantine.standing(settings, VENDOR)) == 1
-
-
-def test_the_recorded_futures_are_loaded_whole_once(settings: Settings, shared_data: Path) -> None:
-    expected = {
-        "btcusdt": {"quote": 66_089, "trade": 21_313, "book": 6_551},
-        "ethusdt": {"quote": 53_992, "trade": 14_076, "book": 6_586},
-    }
-    paths = sorted((shared_data / "binance" / "usdm").glob("*.gz"))
-
-    done = tapedeck(
-        "load", VENDOR, *map(str, paths), "--json", state=Path(settings.state_dir), **variables(settings)
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert {Path(f["file"]).name[:7]: f["messages"] for f in told["files"]} == expected
-    assert [f["refused"] for f in told["files"]] == [{REASON: 1}] * 2
-    again = load(settings, paths[0])
-    assert (again.messages, again.refused, again.present) == ({}, {}, 93_954)
-    redeemed = load(settings, paths[1], "ETHUSDT")
-    assert (redeemed.messages, redeemed.redeemed, redeemed.present) == ({"book": 1}, 1, 74_654)
-    assert len(backfilled(settings)) == 93_953 + 74_655
     assert len(quarantine.standing(settings, VENDOR)) == 1
