@@ -33,7 +33,7 @@ system:
 	fi
 
 .venv/.ready: requirements.txt requirements-dev.txt pyproject.toml | system
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "tapedeck needs Python 3.11: make setup PYTHON=/path/to/python3.11"; exit 2; }
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@echo "installing Python packages into .venv"
@@ -55,7 +55,7 @@ down: ## end what `make up` or `make demo` started
 test: setup ## style, types, layers, and all tests against real servers
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { echo "installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || echo "no chromium here: the browser tests will skip"
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest --ignore tests/benchmarks
+	@$(BIN)/pytest
 
 lint: setup ## ruff, mypy and the layers of DESIGN §8
 	@$(BIN)/ruff check .
