@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tapedeck.errors import Incomplete, Mismatch, Unavailable
+from tapedeck.errors import Incomplete, Unavailable
 from tapedeck.log import client, topics
 from tapedeck.log.decode import decode_records
 from tapedeck.log.meta import TopicPin
@@ -25,12 +25,13 @@ from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, parse_duration
 from tapedeck.store import database, documents, library, positions, undecodable
 from tapedeck.store.documents import Outcome
-from tapedeck.store.held import Held, Mend, Reach
+from tapedeck.store.held import Held, Mend
 from tapedeck.store.lease import Lease
 from tapedeck.store.library import Library
 from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Key
+from tapedeck.store.resume import begin
 from tapedeck.store.shown import FOREVER
 from tapedeck.store.watch import Seen, Watch, look, sure
 from tapedeck.store.window import Built, build_windows
@@ -159,59 +160,10 @@ class _Session:
         self.libraries = library.ensure(self.settings, self.vendor)
         self.pins = {pin.name: pin for pin in pins.log}
         self.backfill = pins.backfill
-        self.saved = positions.read(self.settings, self.vendor)
-        margin = parse_duration(self.settings.vendor(self.vendor).margin)
-        self.held, self.history, start = {}, {}, []
-        for p in range(pins.live[-1].partitions):
-            closed: dict[str, int] = {}
-            for pin in pins.live:
-                if (pin.id, p) in self.saved:
-                    for kind, end in self.saved[pin.id, p].closed.items():
-                        closed[kind] = max(closed.get(kind, 0), end)
-            reaches = {pin.id: self._reach(pin, p, closed, margin) for pin in pins.live}
-            self.held[p] = Held(
-                partition=p, windows={kind: one.window for kind, one in self.libraries.items()},
-                margin=margin, reaches=reaches, numbers={pin.number: pin.id for pin in pins.log},
-                closed=closed,
-            )  # fmt: skip
-            low, _, known = self._standing(pins.backfill, p)
-            self.history[p] = max(low, known.next if known else low)
-            start += [TopicPartition(pin.name, p, reaches[pin.id].position) for pin in pins.live]
-            start.append(TopicPartition(pins.backfill.name, p, self.history[p]))
-        self.consumer.assign(start)
+        windows = {kind: one.window for kind, one in self.libraries.items()}
+        begun = begin(self.settings, self.vendor, self.consumer, pins, windows, self.say)
+        self.saved, self.held, self.history = begun.saved, begun.held, begun.history
         self.last_record = time.monotonic()
-
-    def _reach(self, pin: TopicPin, p: int, closed: dict[str, int], margin: int) -> Reach:
-        """Where to begin in a live topic, so that every open window is whole in memory."""
-        low, high, known = self._standing(pin, p)
-        if known is None or not closed:
-            return Reach(pin.id, low, 0 if low == 0 else FOREVER, known.next if known else 0)
-        time_ns = max(0, min(closed.values()) - margin)
-        asked = TopicPartition(pin.name, p, time_ns // MS)
-        try:
-            (found,) = self.consumer.offsets_for_times([asked], timeout=client.CONTACT_SECONDS)
-        except KafkaException as e:
-            raise client.unavailable(self.settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
-        start = min(known.next, found.offset if found.offset >= 0 else high)
-        if start < low:
-            if known.next < low:
-                self.say(
-                    f"{pin.name}[{p}] begins at {low} but was written through {known.next} only: what lies "
-                    "between was deleted before it was written, and its windows will be flagged partial"
-                )
-            return Reach(pin.id, low, FOREVER, known.next)
-        return Reach(pin.id, start, time_ns, known.next)
-
-    def _standing(self, pin: TopicPin, p: int) -> tuple[int, int, Position | None]:
-        """The bounds of what Kafka holds, and the saved position, which lies no further than they do."""
-        low, high = client.watermarks(self.settings, self.consumer, pin.name, p)
-        known = self.saved.get((pin.id, p))
-        if known is not None and known.next > high:
-            raise Mismatch(
-                f"{pin.name}[{p}] ends at {high} but was written through {known.next}: the broker lost "
-                "records; compare with its other replicas"
-            )
-        return low, high, known
 
     # taking in
 

@@ -1,0 +1,109 @@
+"""Where a writer begins: at its saved positions, and so far before them that every open window is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from tapedeck.errors import Mismatch
+from tapedeck.log import client
+from tapedeck.log.meta import TopicPin, VendorTopics
+from tapedeck.settings import Settings
+from tapedeck.slices import parse_duration
+from tapedeck.store import positions
+from tapedeck.store.held import Held, Reach
+from tapedeck.store.positions import Position
+from tapedeck.store.shown import FOREVER
+
+MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a writer goes on from. `history`: by partition, the next offset of the backfill topic."""
+
+    saved: dict[tuple[str, int], Position]
+    held: dict[int, Held]
+    history: dict[int, int]
+
+
+def begin(
+    settings: Settings,
+    vendor: str,
+    consumer: Consumer,
+    pins: VendorTopics,
+    windows: dict[str, int],
+    say: Callable[[str], None],
+) -> Begun:
+    """Assign the consumer to where writing goes on. `windows`: length in ns by kind.
+
+    Raises Mismatch where a topic ends before what was written of it, and Unavailable.
+    """
+    saved = positions.read(settings, vendor)
+    begun = Begun(saved, {}, {})
+    resume = _Resume(settings, consumer, saved, say)
+    margin = parse_duration(settings.vendor(vendor).margin)
+    start = []
+    for p in range(pins.live[-1].partitions):
+        closed: dict[str, int] = {}
+        for pin in pins.live:
+            if (pin.id, p) in saved:
+                for kind, end in saved[pin.id, p].closed.items():
+                    closed[kind] = max(closed.get(kind, 0), end)
+        reaches = {pin.id: resume.reach(pin, p, closed, margin) for pin in pins.live}
+        begun.held[p] = Held(
+            partition=p, windows=dict(windows), margin=margin, reaches=reaches,
+            numbers={pin.number: pin.id for pin in pins.log}, closed=closed,
+        )  # fmt: skip
+        begun.history[p] = resume.history(pins.backfill, p)
+        start += [TopicPartition(pin.name, p, reaches[pin.id].position) for pin in pins.live]
+        start.append(TopicPartition(pins.backfill.name, p, begun.history[p]))
+    consumer.assign(start)
+    return begun
+
+
+@dataclass(frozen=True, slots=True)
+class _Resume:
+    settings: Settings
+    consumer: Consumer
+    saved: dict[tuple[str, int], Position]
+    say: Callable[[str], None]
+
+    def history(self, pin: TopicPin, p: int) -> int:
+        """Where to begin in the backfill topic, of which nothing is held in memory."""
+        low, _, known = self._standing(pin, p)
+        return max(low, known.next if known else low)
+
+    def reach(self, pin: TopicPin, p: int, closed: dict[str, int], margin: int) -> Reach:
+        """Where to begin in a live topic, so that every open window is whole in memory."""
+        low, high, known = self._standing(pin, p)
+        if known is None or not closed:
+            return Reach(pin.id, low, 0 if low == 0 else FOREVER, known.next if known else 0)
+        time_ns = max(0, min(closed.values()) - margin)
+        asked = TopicPartition(pin.name, p, time_ns // MS)
+        try:
+            (found,) = self.consumer.offsets_for_times([asked], timeout=client.CONTACT_SECONDS)
+        except KafkaException as e:
+            raise client.unavailable(self.settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
+        start = min(known.next, found.offset if found.offset >= 0 else high)
+        if start < low:
+            if known.next < low:
+                self.say(
+                    f"{pin.name}[{p}] begins at {low} but was written through {known.next} only: what lies "
+                    "between was deleted before it was written, and its windows will be flagged partial"
+                )
+            return Reach(pin.id, low, FOREVER, known.next)
+        return Reach(pin.id, start, time_ns, known.next)
+
+    def _standing(self, pin: TopicPin, p: int) -> tuple[int, int, Position | None]:
+        """The bounds of what Kafka holds, and the saved position, which lies no further than they do."""
+        low, high = client.watermarks(self.settings, self.consumer, pin.name, p)
+        known = self.saved.get((pin.id, p))
+        if known is not None and known.next > high:
+            raise Mismatch(
+                f"{pin.name}[{p}] ends at {high} but was written through {known.next}: the broker lost "
+                "records; compare with its other replicas"
+            )
+        return low, high, known
