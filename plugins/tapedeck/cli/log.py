@@ -113,6 +113,8 @@ def topics(vendor: str | None, as_json: bool) -> None:
       tapedeck topics binance_usdm
     """
     deck = endpoints.resolve(settings.load())
+    if vendor:
+        deck.vendor(vendor)
     recorded = {pin.vendor for pin in meta.read(deck).pins.values()}
     wanted = [vendor] if vendor else sorted(recorded & set(deck.vendors))
     states = {name: inventory(deck, name) for name in wanted}

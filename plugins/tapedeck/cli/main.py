@@ -59,6 +59,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except TapedeckError as e:
         click.echo(f"tapedeck: {e}", err=True)
         return e.exit_code
+    except click.exceptions.NoArgsIsHelpError as e:
+        click.echo(e.format_message())
+        return 2
     except click.ClickException as e:
         context = getattr(e, "ctx", None)
         where = f" (see `{context.command_path} --help`)" if context else ""

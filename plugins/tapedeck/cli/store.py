@@ -12,7 +12,7 @@ import click
 
 from tapedeck import settings
 from tapedeck.errors import BadInput
-from tapedeck.slices import format_time
+from tapedeck.slices import format_time, parse_slice
 from tapedeck.store import library
 
 FORMATS = ("table", "jsonl", "csv", "parquet")
@@ -63,7 +63,8 @@ def read(
     from tapedeck.store.read import read as read_frame
 
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
-    frame = read_frame(library_name, symbol, start, end, wanted, tail=not no_tail)
+    of = parse_slice(start, end)
+    frame = read_frame(library_name, symbol, of.start, of.end, wanted, tail=not no_tail)
     for note in frame.attrs["notes"]:
         click.echo(f"note: {note}", err=True)
     counts = {"messages": frame.attrs["messages"], "rows": len(frame)}
