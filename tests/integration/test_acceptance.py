@@ -16,6 +16,7 @@ from arctic import Arctic
 from arctic.date import DateRange
 
 from tapedeck import read
+from tapedeck.cli.main import run
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.simulate import capture, market
@@ -163,3 +164,33 @@ def _check_topic(settings: Settings, captures: list[Captured]) -> None:
         records = held[partition_of(one.symbol, settings.kafka.partitions)]
         times = [ms for key, ms, _ in records if key == one.symbol.encode()]
         assert times == [stamp // 1_000_000 for stamp in one.stamps]
+
+
+def test_an_hour_that_holds_nothing_is_no_error_and_a_symbol_that_nobody_knows_is(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    capture.write(tmp_path / "a.txt", market.generate(VENDOR, ["BTCUSDT"], 50.0, 1.0, 1, NOON))
+    assert run(["load", VENDOR, str(tmp_path / "a.txt")]) == 0
+    hour, to = ("2024-08-07T10:00:00Z", "2024-08-07T11:00:00Z"), f"{settings.kafka.prefix}replayed"
+    capfd.readouterr()
+    for words, sentence in (
+        (["cat", VENDOR, *hour], f"{VENDOR} has no messages in [{hour[0]}, {hour[1]})"),
+        (["cat", VENDOR, *hour, "--count"], "the slice holds no messages"),
+        (["read", f"{VENDOR}.trade", "BTCUSDT", *hour], f"{VENDOR}.trade holds nothing of BTCUSDT"),
+        (["replay", VENDOR, *hour, "--to", f"kafka:{to}"], f"{VENDOR} has no messages in [{hour[0]},"),
+        (["backfill", VENDOR, *hour], f"{VENDOR} has no messages in [{hour[0]},"),
+    ):
+        assert run(words) == 0
+        assert sentence in "".join(capfd.readouterr()), words
+    for words in (
+        ["cat", VENDOR, *hour, "--symbols", "BTCUSD"],
+        ["cat", VENDOR, *hour, "--symbols", "BTCUSD", "--count"],
+        ["read", f"{VENDOR}.trade", "BTCUSD", *hour],
+        ["replay", VENDOR, *hour, "--to", f"kafka:{to}", "--symbols", "BTCUSD"],
+    ):
+        assert run(words) == 2
+        err = capfd.readouterr().err
+        assert "'BTCUSD' (did you mean 'BTCUSDT'?)" in err
+        assert err.count("\n") == 1
