@@ -37,7 +37,7 @@ from tapedeck.store.read import read
 LIVE = ("binance_usdm", "binance_spot")
 SECONDS = 30
 RATE = 300
-DROPS = "drop=0.0005"
+DROPS = "drop=0.002"
 TOPIC = "demo.replay"
 DEADLINE = 300.0
 
@@ -99,7 +99,7 @@ def _record(deck: Settings, place: Path) -> list[Row]:
         players = [
             subprocess.Popen(
                 [*_COMMAND, "simulate", vendor, "--symbols", "6", "--rate", str(RATE), "--burst", "4",
-                 "--duration", str(SECONDS), "--seed", str(start % 1000), "--fault", DROPS,
+                 "--duration", str(SECONDS), "--seed", str(start // NS), "--fault", DROPS,
                  "--bus", buses[vendor], "--ledger", str(ledgers[vendor]), "--json"],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             )
