@@ -55,7 +55,7 @@ down: ## end what `make up` or `make demo` started
 test: setup ## style, types, layers, and all tests against real servers
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { echo "installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || echo "no chromium here: the browser tests will skip"
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: setup ## ruff, mypy and the layers of DESIGN §8
 	@$(BIN)/ruff check .

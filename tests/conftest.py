@@ -19,6 +19,16 @@ from tapedeck.settings import Kafka, Mongo, Settings, Vendor
 from tests import servers
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together on one worker, and so do all that need the whole stack with Airflow.
+
+    Each worker has servers of its own, so tests of two workers share nothing.
+    """
+    for item in items:
+        airflow_too = "airflow_stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("airflow" if airflow_too else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Settings]:
     """Settings of the session's own stack; its servers are started by `kafka` and `mongo`."""
