@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 
 from tapedeck import digest
 from tapedeck.columns import Array, Columns
@@ -134,14 +134,8 @@ def _bounds(
 ) -> tuple[int, int]:
     """Offsets that hold all records of the slice: it may have been replayed at any time, so to the end."""
     _, high = client.watermarks(settings, consumer, target.topic, partition)  # first: see log.resolve
-    try:
-        asked = [TopicPartition(target.topic, partition, of.start // MS)]
-        (found,) = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
-    except KafkaException as e:
-        raise client.unavailable(settings, f"{target.topic}[{partition}]: {e.args[0].str()}") from e
-    if found.error is not None:
-        raise client.unavailable(settings, f"{target.topic}[{partition}]: {found.error.str()}")
-    return (high if found.offset < 0 else min(found.offset, high)), high
+    start = client.offsets_at(settings, consumer, target.topic, {partition: of.start // MS})[partition]
+    return (high if start < 0 else min(start, high)), high
 
 
 def _messages(target: Target, records: Records, of: Slice) -> list[Columns]:

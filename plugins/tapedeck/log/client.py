@@ -6,9 +6,10 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -106,18 +107,36 @@ def answering(settings: Settings) -> Iterator[None]:
 
 
 def watermarks(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """The partition's first offset and the one after its last.
+    """The partition's first offset and the one after its last. Raises Unavailable."""
+    where = TopicPartition(topic, partition)
+    low, high = _led(settings, where, lambda: consumer.get_watermark_offsets(where, CONTACT_SECONDS))
+    return low, high
 
-    Waits a while for a leader, which a partition lacks just after it was made or moved. Raises Unavailable.
+
+def offsets_at(
+    settings: Settings, consumer: Consumer, topic: str, times_ms: dict[int, int]
+) -> dict[int, int]:
+    """Per partition the first offset, in the log's order, whose CreateTime is at or past its time (UTC ms).
+
+    -1: there is none. Raises Unavailable.
     """
+    asked = [TopicPartition(topic, partition, time_ms) for partition, time_ms in times_ms.items()]
+    found = _led(settings, asked[0], lambda: consumer.offsets_for_times(asked, timeout=CONTACT_SECONDS))
+    for answer in found:
+        if answer.error is not None:
+            raise unavailable(settings, f"{topic}[{answer.partition}]: {answer.error.str()}")
+    return {answer.partition: answer.offset for answer in found}
+
+
+def _led(settings: Settings, where: TopicPartition, ask: Callable[[], Any]) -> Any:
+    """The answer, waiting a while for a leader, which a partition lacks just after it was made or moved."""
     deadline = time.monotonic() + CONTACT_SECONDS
     while True:
         try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), CONTACT_SECONDS)
-            return low, high
+            return ask()
         except KafkaException as e:
             if e.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
-                raise unavailable(settings, f"{topic}[{partition}]: {e.args[0].str()}") from e
+                raise unavailable(settings, f"{where.topic}[{where.partition}]: {e.args[0].str()}") from e
             time.sleep(0.05)
 
 

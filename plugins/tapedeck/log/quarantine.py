@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 from msgspec import Struct, structs
 
 from tapedeck.log import client, topics
@@ -122,12 +122,8 @@ def count(settings: Settings, vendor: str, of: Slice) -> int:
 
 def _from(settings: Settings, consumer: Consumer, pin: TopicPin, p: int, since: int) -> Range:
     """The partition from the first record at or after `since` to its end."""
-    try:
-        low, high = client.watermarks(settings, consumer, pin.name, p)
-        asked = [TopicPartition(pin.name, p, since // MS)]
-        start = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)[0].offset
-    except KafkaException as e:
-        raise client.unavailable(settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
+    low, high = client.watermarks(settings, consumer, pin.name, p)
+    start = client.offsets_at(settings, consumer, pin.name, {p: since // MS})[p]
     return Range(
         topic=pin.name, topic_id=pin.id, number=pin.number, partition=p,
         start=high if start < 0 else max(low, start), stop=high,

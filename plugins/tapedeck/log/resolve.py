@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 from msgspec import structs
 
 from tapedeck.errors import Incomplete
@@ -175,15 +175,8 @@ class _Live:
 
     def _at(self, partitions: Sequence[int], time: int) -> dict[int, int]:
         """Per partition the first offset whose CreateTime is at or past the time's whole ms, or -1."""
-        asked = [TopicPartition(self.pin.name, p, time // MS) for p in partitions]
-        try:
-            found = self.consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
-        except KafkaException as e:
-            raise client.unavailable(self.settings, f"{self.pin.name}: {e.args[0].str()}") from e
-        for answer in found:
-            if answer.error is not None:
-                raise client.unavailable(self.settings, f"{self.pin.name}: {answer.error.str()}")
-        return {answer.partition: answer.offset for answer in found}
+        asked = dict.fromkeys(partitions, time // MS)
+        return client.offsets_at(self.settings, self.consumer, self.pin.name, asked) if asked else {}
 
     def _range(self, p: int, start: int, stop: int, start_reason: Bound, stop_reason: Bound) -> Range:
         return Range(

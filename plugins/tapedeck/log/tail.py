@@ -50,15 +50,10 @@ def tail(settings: Settings, vendor: str, start: int) -> Iterator[Message]:
 
 def _begin(settings: Settings, consumer: Consumer, pins: list[TopicPin], start: int) -> None:
     """Assign all partitions at the first record at or past `start`; where there is none, at the end."""
-    asked = [TopicPartition(pin.name, p, start // 1_000_000) for pin in pins for p in range(pin.partitions)]
     positions = []
-    with client.answering(settings):
-        answers = consumer.offsets_for_times(asked, timeout=client.CONTACT_SECONDS)
-    for found in answers:
-        offset = found.offset
-        if found.error is not None:
-            raise client.unavailable(settings, f"{found.topic}: {found.error.str()}")
-        if offset < 0:
-            _, offset = client.watermarks(settings, consumer, found.topic, found.partition)
-        positions.append(TopicPartition(found.topic, found.partition, offset))
+    for pin in pins:
+        ends = {p: client.watermarks(settings, consumer, pin.name, p)[1] for p in range(pin.partitions)}
+        asked = dict.fromkeys(ends, start // 1_000_000)
+        for p, offset in client.offsets_at(settings, consumer, pin.name, asked).items():
+            positions.append(TopicPartition(pin.name, p, ends[p] if offset < 0 else offset))
     consumer.assign(positions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from tapedeck.errors import Mismatch
 from tapedeck.log import client
@@ -82,12 +82,8 @@ class _Resume:
         if known is None or not closed:
             return Reach(pin.id, low, 0 if low == 0 else FOREVER, known.next if known else 0)
         time_ns = max(0, min(closed.values()) - margin)
-        asked = TopicPartition(pin.name, p, time_ns // MS)
-        try:
-            (found,) = self.consumer.offsets_for_times([asked], timeout=client.CONTACT_SECONDS)
-        except KafkaException as e:
-            raise client.unavailable(self.settings, f"{pin.name}[{p}]: {e.args[0].str()}") from e
-        start = min(known.next, found.offset if found.offset >= 0 else high)
+        found = client.offsets_at(self.settings, self.consumer, pin.name, {p: time_ns // MS})[p]
+        start = min(known.next, found if found >= 0 else high)
         if start < low:
             if known.next < low:
                 self.say(
