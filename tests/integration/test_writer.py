@@ -186,9 +186,9 @@ def test_what_is_let_go_at_the_memory_bound_is_written_all_the_same(
     log.register(T0)
     with writing(small) as live:
         for first in range(0, 300, 50):
+            said = len(live.said)
             log.publish(*feed(first, 50))
             log.beat(T0 + (first + 50) * NS)
-            said = len(live.said)
             until(lambda said=said: len(live.said) > said)  # type: ignore[misc]
         log.close(T0 + 400 * NS)
         until(lambda: messages_of(settings) == 600)
