@@ -19,6 +19,7 @@ from tapedeck.settings import Kafka, Mongo, Settings, Vendor
 from tests import servers
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests stay together on one worker, and so do all that need the whole stack with Airflow.
 
