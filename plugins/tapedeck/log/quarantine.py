@@ -2,11 +2,12 @@
 
 A record's value is a MsgPack array `[payload, src, recv_ns, k, reason, redeemed, size]`, its key and its
 partition (murmur2) are those of the decimal `src`. `(src, recv_ns, k)` names an entry: the payload's k-th
-part, which as a message would have had `ts_recv = recv_ns + k`; that // 1_000_000 is the CreateTime. A line
-of the tape that is damaged has the `recv_ns` of the line before and k = -(its place in the segment) - 1. A later
-record of the same name with `redeemed` 1 says that this message is now in the log. `size` is the payload's
-whole length where it was too long for Kafka and was cut here (the whole is on the tape), else 0. The records
-lie in no order of time and no extent names them: all at or after t lie at or after `offsets_for_times(t)`.
+part, which as a message would have had `ts_recv = recv_ns + k`; that // 1_000_000 is the CreateTime. A
+damaged line of the tape has the `recv_ns` of the line before and k = -(its place in the segment) - 1. A
+later record of the same name with `redeemed` 1 says that this message is now in the log. `size` is the
+payload's whole length where it was too long for Kafka and was cut here (the whole is on the tape), else 0.
+The records lie in no order of time and no extent names them: all at or after t lie at or after
+`offsets_for_times(t)`.
 """
 
 from __future__ import annotations
