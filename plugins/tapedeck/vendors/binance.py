@@ -1,44 +1,38 @@
-"""What Binance's markets share: envelopes of combined streams, trades, snapshots, refusals.
+"""What Binance's markets share: envelopes of combined streams, trades, quotes, books, snapshots, refusals.
 
-Formats: developers.binance.com, "Web Socket Streams" of the spot and of the USD-M futures API. Lax
-typed decoding parses the venue's price strings exactly; bounds on floats keep out what it lets
-through ("nan", "inf"), bounds on times keep milliseconds from being something else.
+Formats: developers.binance.com, "WebSocket Market Streams" of spot and of USD-M and COIN-M futures. The
+book's streams carry changes alone; they begin with the answer to a REST depth request, taped as
+`{"stream":"btcusdt@snapshot","data":{"lastUpdateId":…,"bids":[…],"asks":[…]}}`: the request's symbol in
+small letters, the answer as it came.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from tapedeck.errors import BadInput
-from tapedeck.message import Book, Message, Trade, breach
-from tapedeck.vendors.vendor import Chatter, Normalised, Refusal
+from tapedeck.message import Book, Int, Message, Quote, Trade
+from tapedeck.vendors.decoding import BROKEN, ERROR, NS_OF_MS, Id, Levels, Millis, Number, sound, why
+from tapedeck.vendors.vendor import Chatter, Normalised, Refusal, Vendor, some
 
-Number = Annotated[float, Meta(ge=-1.7e308, le=1.7e308)]
-"""Finite: NaN and the infinities fall outside the bounds."""
-Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Millis = Annotated[int, Meta(ge=0, le=(2**63 - 1) // 1_000_000)]
-Levels = list[tuple[Number, Number]]
-
-NS_OF_MS = 1_000_000
 MAX_STREAMS = 1024
-"""What one connection may carry, both markets."""
+"""What one connection may carry, spot and futures (COIN-M: 200)."""
 
 _HEAD = b'{"stream":"'
 _DEPTH = re.compile(r"depth(@\d{1,5}ms)?")
 _MAX_ROUTES = 100_000
-_BROKEN = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 
 Build = Callable[[Any, str, int, int], Message]
 """(decoded data, symbol, recv_ns, src) → message."""
 
 
 class TradeEvent(Struct, gc=False):
-    """`trade` of both markets. `m`: the buyer is the maker, so the seller was the aggressor."""
+    """`trade` of all markets. `m`: the buyer is the maker, so the seller was the aggressor."""
 
     e: str
     E: Millis
@@ -49,13 +43,54 @@ class TradeEvent(Struct, gc=False):
     m: bool
 
 
+class BookTicker(Struct, gc=False):
+    """Best bid and offer. Its `u` rises and is not chained; when it was so, `E`, only futures say."""
+
+    s: str
+    u: Id
+    b: Number
+    B: Number
+    a: Number
+    A: Number
+
+
+class DepthUpdate(Struct, gc=False):
+    """Changes of the book up to update `u`; each market says in its own way which update was before."""
+
+    e: str
+    E: Millis
+    s: str
+    u: Id
+    b: Levels
+    a: Levels
+
+
+class FuturesTicker(BookTicker, kw_only=True, gc=False):
+    """`bookTicker` of the futures."""
+
+    e: str
+    E: Millis
+
+
+class FuturesDepth(DepthUpdate, kw_only=True, gc=False):
+    """`depthUpdate` of the futures. `pu` is the `u` of the update before."""
+
+    pu: Int
+
+    @property
+    def prev(self) -> int:
+        """The update before this one, 0 where there is none."""
+        return self.pu if self.pu > 0 else 0
+
+
 class Snapshot(Struct, gc=False):
-    """Answer to a REST depth request. It names no symbol; only futures say when (`E`)."""
+    """Answer to a REST depth request. Only COIN-M's names its symbol; only futures say when (`E`)."""
 
     lastUpdateId: Id
     bids: Levels
     asks: Levels
     E: Millis = 0
+    symbol: str = ""
 
 
 class Top(Struct, gc=False):
@@ -91,23 +126,45 @@ def trade(data: TradeEvent, symbol: str, recv_ns: int, src: int) -> Trade:
     return Trade(symbol, data.E * NS_OF_MS, recv_ns, seq, seq and seq - 1, src, data.p, data.q, side)
 
 
+def quote(data: Any, symbol: str, recv_ns: int, src: int) -> Quote:
+    """The best bid and offer: a `BookTicker` with the `E` of its market."""
+    return Quote(symbol, data.E * NS_OF_MS, recv_ns, data.u, 0, src, data.b, data.a, data.B, data.A)
+
+
+def book(data: Any, symbol: str, recv_ns: int, src: int) -> Book:
+    """One change of the book: a `DepthUpdate` with the `prev` of its market."""
+    return Book(symbol, data.E * NS_OF_MS, recv_ns, data.u, data.prev, src, 0, data.b, data.a)
+
+
 def snapshot(data: Snapshot, symbol: str, recv_ns: int, src: int) -> Book:
     """The whole image of a book."""
     event = data.E * NS_OF_MS
     return Book(symbol, event, recv_ns, data.lastUpdateId, 0, src, 1, data.bids, data.asks)
 
 
-class BinanceVendor:
-    """One Binance market as a `Vendor`.
+class BinanceVendor(Vendor):
+    """One Binance market as a `Vendor`: its streams are trade, bookTicker and depth.
 
-    `events` has, for `trade`, `bookTicker` and `depth`, the type of the data, the value that its `e`
-    must have (empty: the data has no `e`), and the builder of the message.
+    `ticker` and `depth` are the types of their data; an `e` of a ticker must be `ticker_event`.
     """
 
-    def __init__(self, name: str, host: str, events: Mapping[str, tuple[type[Struct], str, Build]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        example: str,
+        ticker: type[Struct] = FuturesTicker,
+        ticker_event: str = "bookTicker",
+        depth: type[Struct] = FuturesDepth,
+        max_streams: int = MAX_STREAMS,
+    ) -> None:
         self.name = name
-        self._host = host
-        self._events = {kind: (_envelope(data), e, build) for kind, (data, e, build) in events.items()}
+        self._host, self._example, self._max_streams = host, example, max_streams
+        self._events: dict[str, tuple[Callable[[bytes], Any], str, Build]] = {
+            "trade": (_envelope(TradeEvent), "trade", trade),
+            "bookTicker": (_envelope(ticker), ticker_event, quote),
+            "depth": (_envelope(depth), "depthUpdate", book),
+        }
         self._routes: dict[bytes, Route] = {}
 
     def normalise(self, payload: bytes, recv_ns: int, src: int, symbol: str | None = None) -> Normalised:
@@ -117,8 +174,8 @@ class BinanceVendor:
             return [self._first_seen(payload, recv_ns, src, symbol)]
         try:
             data = route.decode(payload).data
-        except _BROKEN as e:
-            return [Refusal(_why(e))]
+        except BROKEN as e:
+            return [Refusal(why(e))]
         if data.s != route.symbol:
             return [Refusal("the stream names another symbol than its data")]
         if route.event and data.e != route.event:
@@ -131,21 +188,17 @@ class BinanceVendor:
             return payload[11 : payload.find(b'"', 11)].decode("utf-8", "replace")
         try:
             return _top(payload).stream
-        except _BROKEN:
+        except BROKEN:
             return ""
 
     def websocket_url(self, symbols: Sequence[str], host: str = "") -> str:
         """See `Vendor.websocket_url`. Trades, best quotes and the book's changes of each symbol."""
-        if not symbols:
-            raise BadInput(
-                f"no symbols are set for {self.name}, so there is nothing to subscribe to: "
-                f'set symbols in [vendors.{self.name}], for example ["BTCUSDT"]'
-            )
+        some(symbols, self.name, self._example)
         streams = [f"{s.lower()}@{kind}" for s in symbols for kind in ("trade", "bookTicker", "depth@100ms")]
-        if len(streams) > MAX_STREAMS:
+        if len(streams) > self._max_streams:
             raise BadInput(
                 f"{len(symbols)} symbols of {self.name} are {len(streams)} streams and one connection "
-                f"carries {MAX_STREAMS}: give at most {MAX_STREAMS // 3} symbols to a collector"
+                f"carries {self._max_streams}: give at most {self._max_streams // 3} symbols to a collector"
             )
         return f"{(host or self._host).rstrip('/')}/stream?streams={'/'.join(streams)}"
 
@@ -158,22 +211,25 @@ class BinanceVendor:
             if top.stream:
                 return self._of_stream(top.stream, payload, recv_ns, src)
             if top.lastUpdateId:
-                if symbol is None:
+                image = _snapshot(payload)
+                if not (image.symbol or symbol):
                     return Refusal("snapshot names no symbol; load it with --symbol")
-                return _kept(snapshot(_snapshot(payload), symbol, recv_ns, src))
-        except _BROKEN as e:
-            return Refusal(_why(e))
+                return sound(snapshot(image, image.symbol or symbol or "", recv_ns, src))
+        except BROKEN as e:
+            return Refusal(why(e))
         if top.result and top.id:
             return Chatter("answer")
         if top.error or top.code:
-            return Refusal("the venue answered with an error")
+            return Refusal(ERROR)
         return Refusal("payload is neither a stream's message nor a snapshot")
 
     def _of_stream(self, stream: str, payload: bytes, recv_ns: int, src: int) -> Message | Refusal:
         named, _, kind = stream.partition("@")
         if kind == "snapshot":
             image = _snapshot(_raw_envelope(payload).data)
-            return _kept(snapshot(image, named.upper(), recv_ns, src))
+            if image.symbol and image.symbol.lower() != named:
+                return Refusal("the stream names another symbol than its data")
+            return sound(snapshot(image, image.symbol or named.upper(), recv_ns, src))
         event = self._events.get("depth" if _DEPTH.fullmatch(kind) else kind)
         if event is None:
             return Refusal("no such stream: only trade, bookTicker and depth are read")
@@ -183,8 +239,8 @@ class BinanceVendor:
             return Refusal("the stream names another symbol than its data")
         if e and data.e != e:
             return Refusal("the stream names another event than its data")
-        made = _kept(build(data, data.s, recv_ns, src))
-        if not isinstance(made, Refusal) and len(self._routes) < _MAX_ROUTES:
+        made = sound(build(data, data.s, recv_ns, src))
+        if len(self._routes) < _MAX_ROUTES:
             self._routes[stream.encode()] = Route(decode, e, build, data.s)
         return made
 
@@ -192,23 +248,6 @@ class BinanceVendor:
 def _envelope(data: type[Struct]) -> Callable[[bytes], Any]:
     envelope = msgspec.defstruct("Envelope", [("data", data)], gc=False)
     return msgspec.json.Decoder(envelope, strict=False).decode
-
-
-def _kept(message: Message) -> Message | Refusal:
-    reason = breach(message)
-    return Refusal(reason) if reason else message
-
-
-def _why(error: Exception) -> str:
-    """A reason that never quotes the payload."""
-    if isinstance(error, msgspec.ValidationError):
-        text = str(error)
-        return "a price or size is not finite" if "e+308" in text else f"payload is not as documented: {text}"
-    if isinstance(error, UnicodeDecodeError):
-        return "payload is not UTF-8"
-    if isinstance(error, RecursionError):
-        return "payload is nested too deeply"
-    return "payload is not JSON"
 
 
 _top = msgspec.json.Decoder(Top, strict=False).decode

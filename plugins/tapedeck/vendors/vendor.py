@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tapedeck.errors import BadInput
 from tapedeck.message import Message
 
 
@@ -29,24 +30,53 @@ Normalised = list[Message | Refusal | Chatter]
 
 
 class Vendor(Protocol):
-    """One upstream feed. Found by name through the entry points of group `tapedeck.vendors`."""
+    """One upstream feed. Found by name through the entry points of group `tapedeck.vendors`.
 
-    @property
-    def name(self) -> str:
-        """The vendor's name in settings, topics and libraries."""
+    A vendor derives from it and has `name` and `normalise`; the rest says nothing where it is left out.
+    """
+
+    name: str
+    """The vendor's name in settings, topics and libraries."""
+    websocket_subprotocol: str = ""
+    """What to ask for in the handshake of a WebSocket; empty: nothing."""
+    websocket_ping: str = ""
+    """What to send over a WebSocket that has said nothing for 20 s; empty: its own ping frames do."""
 
     def normalise(self, payload: bytes, recv_ns: int, src: int, symbol: str | None = None) -> Normalised:
         """What one payload of the bus says, in its order. Must never raise on content.
 
-        The k-th message or refusal has `ts_recv = recv_ns + k`; chatter takes no k. `symbol` is what
-        a loader says for payloads that name none; one that names its symbol is believed.
+        The same payload always says the same, whatever came before it. The k-th message or refusal has
+        `ts_recv = recv_ns + k`; chatter takes no k. `symbol` is what a loader says for payloads that name
+        none; one that names its symbol is believed.
         """
 
     def stream_of(self, payload: bytes) -> str:
         """The subscription that the payload came by, as the venue writes it; empty where it names none."""
+        return ""
 
     def websocket_url(self, symbols: Sequence[str], host: str = "") -> str:
         """Where to connect for these symbols' messages. `host` (`wss://host:port`) replaces the venue's.
 
         Raises BadInput for no symbols, or for more than one connection may carry.
         """
+        raise BadInput(
+            f"{self.name} can't be asked over a WebSocket: set another bus in [vendors.{self.name}]"
+        )
+
+    def websocket_opening(self, symbols: Sequence[str], url: str) -> list[str]:
+        """What to send over each connection to that URL, in this order, before anything else."""
+        return []
+
+    def websocket_reply(self, payload: bytes, symbols: Sequence[str]) -> list[str]:
+        """What to send in answer to a payload, at once. Must never raise on content."""
+        return []
+
+
+def some(symbols: Sequence[str], vendor: str, example: str) -> Sequence[str]:
+    """The symbols themselves. Raises BadInput where there are none; `example` is one of the vendor's."""
+    if not symbols:
+        raise BadInput(
+            f"no symbols are set for {vendor}, so there is nothing to subscribe to: "
+            f'set symbols in [vendors.{vendor}], for example ["{example}"]'
+        )
+    return symbols
