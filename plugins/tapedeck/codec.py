@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from tapedeck.columns import FLOATS, OWN, Array, Columns, from_messages
+from tapedeck.columns import COMMON, FLOATS, OWN, Array, Columns, concat, from_messages
 from tapedeck.message import KIND_OF, Message, breach, decode
+from tapedeck.packed import Packed
+from tapedeck.unpack import LEFT, Unpacked, unpack
 
 POISON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 """What `message.decode` raises on bytes (or the None of a tombstone) that are no message."""
@@ -27,66 +28,59 @@ class Decoded:
     undecodable: list[tuple[int, str]]
 
 
-def decode_batch(values: Sequence[bytes]) -> Decoded:
+def decode_batch(values: Packed) -> Decoded:
     """Decode a batch of record values. Every position is in exactly one of the results."""
-    messages, undecodable = _typed(values)
-    by_type: dict[type, list[int]] = {}
-    for position, message in enumerate(messages):
-        if message is not None:
-            by_type.setdefault(type(message), []).append(position)
-    columns: dict[str, Columns] = {}
-    for kind_type, positions in by_type.items():
-        kind = KIND_OF[kind_type]
-        chosen: list[Any] = (
-            list(messages) if len(positions) == len(messages) else [messages[p] for p in positions]
-        )
-        part = from_messages(kind, chosen).with_arrays(record=np.array(positions, np.int64))
-        sound = _sound(part)
-        if not sound.all():
-            for bad in np.flatnonzero(~sound):
-                reason = breach(chosen[bad]) or "out of contract"
-                undecodable.append((positions[bad], reason))
-            part = part.take(sound)
-        if len(part):
-            columns[kind] = part
+    found = unpack(values)
+    parts: dict[str, list[Columns]] = {}
+    for code, kind in enumerate(("trade", "quote", "book")):
+        if len(rows := np.flatnonzero(found.kind == code)):
+            parts[kind] = [_columns(kind, found, rows)]
+    undecodable: list[tuple[int, str]] = []
+    for kind, part in _typed(values, np.flatnonzero(found.kind == LEFT).tolist(), undecodable):
+        parts.setdefault(kind, []).append(part)
+    columns = {}
+    for kind, of_kind in parts.items():
+        whole = concat(kind, of_kind)
+        if len(of_kind) > 1:
+            whole = whole.take(np.argsort(whole["record"], kind="stable"))
+        columns[kind] = whole
     return Decoded(columns, sorted(undecodable))
 
 
-def _typed(values: Sequence[bytes]) -> tuple[list[Message | None], list[tuple[int, str]]]:
-    try:
-        return [decode(value) for value in values], []
-    except POISON:
-        messages: list[Message | None] = []
-        undecodable = []
-        for position, value in enumerate(values):
-            try:
-                messages.append(decode(value))
-            except POISON as e:
-                messages.append(None)
-                undecodable.append((position, f"no message: {e}"[:200]))
-        return messages, undecodable
+def _columns(kind: str, found: Unpacked, rows: Array) -> Columns:
+    """The rows of one kind that the compiled reader found."""
+    all_of_it = len(rows) == len(found.kind)
+
+    def chosen(column: Array) -> Array:
+        return column if all_of_it else column[rows]
+
+    arrays = {"symbol": chosen(found.symbol)}
+    arrays |= {name: chosen(found.common[i]) for i, name in enumerate(COMMON)}
+    numbers = [name for name in OWN[kind] if name in FLOATS]
+    arrays |= {name: chosen(found.numbers[i]) for i, name in enumerate(numbers)}
+    others = [name for name in OWN[kind] if name not in FLOATS]
+    arrays |= {name: chosen(found.extra[i]) for i, name in enumerate(others)}
+    levels = found.levels if kind == "book" else None
+    return Columns(kind, found.symbols, {**arrays, "record": rows}, levels)
 
 
-def _sound(part: Columns) -> Array:
-    """Which messages keep the contract that types can't say (the vectorised `message.breach`)."""
-    named = np.array([1 <= len(s) <= 64 and s.isprintable() for s in part.symbols], np.bool_)
-    sound: Array = named[part["symbol"]] & (part["ts_recv"] > 0) & (part["ts_event"] >= 0) & (part["src"] > 0)
-    for name in OWN[part.kind]:
-        if name in FLOATS:
-            sound &= np.isfinite(part[name])
-    if part.kind == "trade":
-        sound &= np.abs(part["side"]) <= 1
-    elif part.kind == "book" and part.levels is not None:
-        sound &= (part["snapshot"] >> 1) == 0
-        wrong = ~np.isfinite(part.levels).all(axis=1)
-        if wrong.any():
-            owner = np.repeat(np.arange(len(part)), part.level_counts())
-            sound[owner[wrong]] = False
-    elif part.kind == "fields":
-        sound &= np.array([breach_free(values) for values in part["fields"]], np.bool_)
-    return sound
-
-
-def breach_free(values: dict[str, float]) -> bool:
-    """Whether all numbers of a sparse field update are finite."""
-    return all(np.isfinite(v) for v in values.values())
+def _typed(
+    values: Packed, positions: list[int], undecodable: list[tuple[int, str]]
+) -> Iterator[tuple[str, Columns]]:
+    """What msgspec makes of the records at these positions, by kind; what is none is entered."""
+    by_type: dict[type, list[tuple[int, Message]]] = {}
+    for position in positions:
+        try:
+            message = decode(values[position])
+        except POISON as e:
+            undecodable.append((position, f"no message: {e}"[:200]))
+            continue
+        reason = breach(message)
+        if reason is not None:
+            undecodable.append((position, reason))
+        else:
+            by_type.setdefault(type(message), []).append((position, message))
+    for kind_type, found in by_type.items():
+        kind = KIND_OF[kind_type]
+        records = np.array([position for position, _ in found], np.int64)
+        yield kind, from_messages(kind, [message for _, message in found]).with_arrays(record=records)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tapedeck import message as m
 from tapedeck.codec import decode_batch
+from tapedeck.packed import pack
 from tapedeck.rows import messages_of
 from tests.unit.strategies import MESSAGES
 
@@ -101,7 +102,7 @@ def test_numbers_that_are_not_finite_break_the_contract(number: float) -> None:
         m.Book(*common, 0, [(1.0, 2.0)], [(number, 1.0)]), m.Fields(*common, {"a": 1.0, "b": number}),
     ):  # fmt: skip
         assert m.breach(message) == "a price or size is not finite"
-        assert decode_batch([m.encode(message)]).undecodable == [(0, "a price or size is not finite")]
+        assert decode_batch(pack([m.encode(message)])).undecodable == [(0, "a price or size is not finite")]
 
 
 def test_huge_but_finite_numbers_keep_the_contract() -> None:
@@ -110,7 +111,7 @@ def test_huge_but_finite_numbers_keep_the_contract() -> None:
 
 @given(st.lists(MESSAGES, max_size=20))
 def test_a_batch_of_columns_holds_each_message_once_exactly(messages: list[m.Message]) -> None:
-    decoded = decode_batch([m.encode(message) for message in messages])
+    decoded = decode_batch(pack(m.encode(message) for message in messages))
     assert decoded.undecodable == []
     back: dict[int, m.Message] = {}
     for kind, columns in decoded.columns.items():
@@ -121,6 +122,6 @@ def test_a_batch_of_columns_holds_each_message_once_exactly(messages: list[m.Mes
 
 @given(st.lists(st.one_of(MESSAGES.map(m.encode), st.binary(max_size=20)), max_size=20))
 def test_every_record_is_either_a_message_or_undecodable(values: list[bytes]) -> None:
-    decoded = decode_batch(values)
+    decoded = decode_batch(pack(values))
     found = [p for columns in decoded.columns.values() for p in columns["record"].tolist()]
     assert sorted(found + [p for p, _ in decoded.undecodable]) == list(range(len(values)))

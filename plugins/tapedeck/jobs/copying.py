@@ -77,11 +77,12 @@ class Copying:
             lane = produce.Target(self.target.topic, self.partition)
             self.outbox = produce.Outbox(self.settings, [lane], self.check_lease)
         send = self.outbox.send
-        times = stretch.timestamps_ms.tolist()
         for at in range(0, len(missing), BATCH):
             self.check_lease()
-            for i in missing[at : at + BATCH].tolist():
-                send(0, stretch.values[i], stretch.keys[i], times[i])
+            rows = missing[at : at + BATCH]
+            keys, times = stretch.keys.take(rows), stretch.timestamps_ms[rows].tolist()
+            for i, value in enumerate(stretch.values.take(rows)):
+                send(0, value, keys.or_none(i), times[i])
             self.outbox.poll(0)
         self.written += len(missing)
 

@@ -16,6 +16,7 @@ from tapedeck.log.plan import Plan
 from tapedeck.log.read import Records
 from tapedeck.log.resolve import resolve
 from tapedeck.log.timeline import judged_part, stretches
+from tapedeck.packed import Packed, join
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
@@ -59,8 +60,8 @@ class Kept:
     slice: Slice
     ts_recv: Array
     timestamps_ms: Array
-    keys: list[bytes | None]
-    values: list[bytes]
+    keys: Packed
+    values: Packed
     digest: int
     duplicates: int
     voided: int
@@ -74,12 +75,13 @@ class Kept:
         return names(self.keys, self.timestamps_ms, self.values)
 
 
-def names(keys: Sequence[bytes | None], timestamps_ms: Array, values: Sequence[bytes]) -> list[bytes]:
+def names(keys: Packed, timestamps_ms: Array, values: Packed) -> list[bytes]:
     """16 bytes of BLAKE2b for each record's key, CreateTime and value."""
     blake2b = hashlib.blake2b
     found = []
-    for key, ms, value in zip(keys, timestamps_ms.tolist(), values, strict=True):
-        head = b"-" if key is None else b"%d:%b" % (len(key), key)
+    null = [False] * len(keys) if keys.null is None else keys.null.tolist()
+    for key, none, ms, value in zip(keys, null, timestamps_ms.tolist(), values, strict=True):
+        head = b"-" if none else b"%d:%b" % (len(key), key)
         found.append(blake2b(b"%b|%d|%b" % (head, ms, value), digest_size=NAME_BYTES).digest())
     return found
 
@@ -143,21 +145,17 @@ class _Raw:
         for batch in records:
             self._of.setdefault((batch.range.number, batch.range.partition), []).append(batch)
 
-    def take(
-        self, topic: Array, partition: Array, offset: Array
-    ) -> tuple[list[bytes | None], list[bytes], Array]:
+    def take(self, topic: Array, partition: Array, offset: Array) -> tuple[Packed, Packed, Array]:
         """Keys, values and CreateTimes (ms) of records that are all there."""
-        keys: list[bytes | None] = [None] * len(offset)
-        values: list[bytes] = [b""] * len(offset)
-        times = np.zeros(len(offset), np.int64)
+        every = [batch for batches in self._of.values() for batch in batches]
+        places = np.zeros(len(offset), np.int64)
+        before = 0
         for (number, p), batches in self._of.items():
             rows = np.flatnonzero((topic == number) & (partition == p))
-            batches = sorted(batches, key=lambda batch: int(batch.offsets[0]))
             offsets = np.concatenate([batch.offsets for batch in batches])
-            at = np.searchsorted(offsets, offset[rows])
-            times[rows] = np.concatenate([batch.timestamps_ms for batch in batches])[at]
-            all_keys = [key for batch in batches for key in batch.keys]
-            all_values = [value for batch in batches for value in batch.values]
-            for row, i in zip(rows.tolist(), at.tolist(), strict=True):
-                keys[row], values[row] = all_keys[i], all_values[i]
-        return keys, values, times
+            order = np.argsort(offsets, kind="stable")
+            places[rows] = before + order[np.searchsorted(offsets[order], offset[rows])]
+            before += len(offsets)
+        times = np.concatenate([np.zeros(0, np.int64), *(batch.timestamps_ms for batch in every)])
+        keys, values = join([batch.keys for batch in every]), join([batch.values for batch in every])
+        return keys.take(places), values.take(places), times[places]

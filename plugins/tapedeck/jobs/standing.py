@@ -101,18 +101,13 @@ def survey(
             topic=target.topic, topic_id=target.id, number=0, partition=partition, start=min(start, stop),
             stop=stop, start_reason="exact", stop_reason="watermark",
         )  # fmt: skip
-        for records in read_range(settings, consumer, r):
+        for records in read_range(settings, r):
             for columns in _messages(target, records, of):
                 if columns.kind in kinds and len(part := _chosen(columns, of, symbols)):
                     at = part["offset"] - records.offsets[0]
                     found.append(part)
                     offsets.append(part["offset"])
-                    named += names(
-                        [records.keys[i] for i in at.tolist()],
-                        records.timestamps_ms[at],
-                        [records.values[i] for i in at.tolist()],
-                    )
-        consumer.unassign()
+                    named += names(records.keys.take(at), records.timestamps_ms[at], records.values.take(at))
     return _standing(target, partition, stop, found, offsets, named)
 
 

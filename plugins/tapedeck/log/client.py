@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -33,33 +35,110 @@ _log.addHandler(logging.NullHandler())
 
 @contextmanager
 def consumer(settings: Settings, **more: object) -> Iterator[Consumer]:
-    """A consumer for plain `assign()`: a throw-away group, nothing committed, no silent reset.
+    """A consumer for plain `assign()`, to ask Kafka questions; `log.fetch` reads in bulk.
 
-    Raises Unavailable where Kafka does not answer. Closed at the end of the block.
+    A throw-away group, nothing committed, no silent reset; connected already where one is idle in this
+    process. Raises Unavailable where Kafka does not answer. Not to be used after the block.
     """
-    client = Consumer(
-        {
-            **_common(settings),
-            "group.id": f"tapedeck-reader-{uuid.uuid4().hex}",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "check.crcs": True,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_uncommitted",  # topics are not transactional
-            "fetch.queue.backoff.ms": 10,  # the default stalls a second at a time
-            "fetch.wait.max.ms": 10,  # a waiting fetch holds up the look-ups and seeks behind it
-            "queued.min.messages": 20_000,
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.message.max.bytes": 262_144,
-            **more,
-        },
-        logger=_log,
-    )
-    try:
-        _contact(client, endpoints.bootstrap(settings))
-        yield client
-    finally:
+    config = reading(settings, **more)
+
+    def make() -> Consumer:
+        made = Consumer({**config, "group.id": throw_away_group()}, logger=_log)
+        try:
+            _contact(made, endpoints.bootstrap(settings))
+        except Unavailable:
+            made.close()
+            raise
+        return made
+
+    with _consumers.lent(config, make) as client:
+        try:
+            yield client
+        finally:
+            client.unassign()
+
+
+def reading(settings: Settings, **more: object) -> dict[str, object]:
+    """librdkafka's settings for reading with plain `assign()`, but for the group."""
+    return {
+        **_common(settings),
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "check.crcs": True,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_uncommitted",  # topics are not transactional
+        "fetch.queue.backoff.ms": 10,  # the default stalls a second at a time
+        "fetch.wait.max.ms": 10,  # a waiting fetch holds up the look-ups and seeks behind it
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.message.max.bytes": 262_144,
+        **more,
+    }
+
+
+def throw_away_group() -> str:
+    """A group that nobody else is in, to which nothing is committed."""
+    return f"tapedeck-reader-{uuid.uuid4().hex}"
+
+
+class Closing(Protocol):
+    """A client that can be let go."""
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+
+
+T = TypeVar("T", bound=Closing)
+
+
+class Idle(Generic[T]):
+    """Connected clients that nobody uses now, a few of each configuration, for whoever asks next.
+
+    A forked process does not see its parent's: librdkafka does not survive a fork.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._idle: dict[tuple[object, ...], list[T]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lent(self, config: Mapping[str, object], make: Callable[[], T]) -> Iterator[T]:
+        """A client of that configuration for the block; one that failed inside it is let go."""
+        key = (os.getpid(), *sorted((name, str(value)) for name, value in config.items()))
+        with self._lock:
+            idle = self._idle.get(key)
+            client = idle.pop() if idle else None
+        client = client or make()
+        try:
+            yield client
+        except GeneratorExit:  # a reader that was left before its end
+            self._take_back(key, client)
+            raise
+        except BaseException:
+            client.close()
+            raise
+        self._take_back(key, client)
+
+    def _take_back(self, key: tuple[object, ...], client: T) -> None:
+        with self._lock:
+            idle = self._idle.setdefault(key, [])
+            if len(idle) < self._kept:
+                idle.append(client)
+                return
         client.close()
+
+    def close(self) -> None:
+        """Let go of this process's idle clients."""
+        with self._lock:
+            found = [client for key, idle in self._idle.items() if key[0] == os.getpid() for client in idle]
+            self._idle.clear()
+        for client in found:
+            client.close()
+
+
+_consumers: Idle[Consumer] = Idle(kept=2)
+atexit.register(_consumers.close)
 
 
 def producer(settings: Settings, **more: object) -> Producer:

@@ -76,7 +76,7 @@ class Outbox:
         self._targets = list(targets)
         self._lanes = [(*target, self._callback(lane)) for lane, target in enumerate(targets)]
 
-    def send(self, lane: int, value: bytes, key: bytes, timestamp_ms: int) -> None:
+    def send(self, lane: int, value: bytes, key: bytes | None, timestamp_ms: int) -> None:
         """Hand a record to its lane. Blocks while the queue is full."""
         topic, partition, callback = self._lanes[lane]
         while True:

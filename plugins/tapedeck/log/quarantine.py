@@ -96,12 +96,11 @@ def read(settings: Settings, vendor: str, since: int = 0, src: int | None = None
     with client.consumer(settings) as consumer:
         for p in partitions:
             r = _from(settings, consumer, pin, p, since)
-            for records in read_range(settings, consumer, r):
+            for records in read_range(settings, r):
                 for i, value in enumerate(records.values):
                     entry = _decoded(value, int(records.timestamps_ms[i]), int(records.offsets[i]))
                     if entry.ts_recv >= since and (src is None or entry.src == src):
                         yield entry
-        consumer.unassign()
 
 
 def standing(settings: Settings, vendor: str, of: Slice | None = None, src: int | None = None) -> list[Entry]:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tapedeck.columns import Array
 from tapedeck.errors import Incomplete
 from tapedeck.log import client, topics
+from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
 from tapedeck.log.plan import Range
+from tapedeck.packed import Packed
 from tapedeck.settings import Settings
 
 BATCH = 10_000
@@ -30,11 +31,11 @@ class Records:
     range: Range
     offsets: Array
     timestamps_ms: Array
-    keys: list[bytes | None]
-    values: list[bytes]
+    keys: Packed
+    values: Packed
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.offsets)
 
 
 def read(settings: Settings, ranges: Iterable[Range], batch: int = BATCH) -> Iterator[Records]:
@@ -47,67 +48,53 @@ def read(settings: Settings, ranges: Iterable[Range], batch: int = BATCH) -> Ite
     if not wanted:
         return
     topics.check_ids(settings, {r.topic: r.topic_id for r in wanted})
-    with client.consumer(settings) as consumer:
+    with fetcher(settings) as source:
         for r in wanted:
-            yield from read_range(settings, consumer, r, batch)
-        consumer.unassign()
+            yield from _range(settings, source, r, batch)
 
 
-def read_range(settings: Settings, consumer: Consumer, r: Range, batch: int = BATCH) -> Iterator[Records]:
-    """Every record of one range through an open consumer, whose topic id the caller has checked."""
-    if r.stop <= r.start:
-        return
-    low, _ = client.watermarks(settings, consumer, r.topic, r.partition)
+def read_range(settings: Settings, r: Range, batch: int = BATCH) -> Iterator[Records]:
+    """Every record of one range, whose topic id the caller has checked."""
+    if r.stop > r.start:
+        with fetcher(settings) as source:
+            yield from _range(settings, source, r, batch)
+
+
+def _range(settings: Settings, source: Fetcher, r: Range, batch: int) -> Iterator[Records]:
+    low, _ = source.watermarks(r.topic, r.partition)
     if low > r.start:
         raise _expired(r, r.start, low)
-    consumer.assign([TopicPartition(r.topic, r.partition, r.start)])
+    source.assign({(r.topic, r.partition): r.start})
     position, quiet_since = r.start, time.monotonic()
     while position < r.stop:
-        try:
-            messages = consumer.consume(min(batch, r.stop - position), 0.1)
-        except KafkaException as e:
-            raise client.unavailable(settings, e.args[0].str()) from e
-        records = _checked(settings, r, messages, position)
-        if records is None:
-            if time.monotonic() - quiet_since > STALL_SECONDS:
-                raise client.unavailable(
-                    settings, f"{r.topic}[{r.partition}] stands still at offset {position} of {r.stop}"
-                )
-            continue
-        quiet_since = time.monotonic()
-        position += len(records)
-        yield records
-
-
-def _checked(settings: Settings, r: Range, messages: list[object], position: int) -> Records | None:
-    """The batch as records, each looked at for errors, and proved to be without a hole."""
-    sound = []
-    for message in messages:
-        error = message.error()  # type: ignore[attr-defined]
-        if error is None:
-            sound.append(message)
-        elif error.name() == "_AUTO_OFFSET_RESET":
-            raise _expired(r, position + len(sound), None)
-        elif error.name() != "_PARTITION_EOF":
+        batches, events = source.fetch(min(batch, r.stop - position), 0.1)
+        for found in batches:
+            yield _checked(r, found, position)
+            position += len(found)
+            quiet_since = time.monotonic()
+        _look_at(settings, r, events, position)
+        if time.monotonic() - quiet_since > STALL_SECONDS:
             raise client.unavailable(
-                settings, f"{r.topic}[{r.partition}] at offset {position + len(sound)}: {error.str()}"
+                settings, f"{r.topic}[{r.partition}] stands still at offset {position} of {r.stop}"
             )
-    if not sound:
-        return None
-    offsets = np.array([m.offset() for m in sound], np.int64)  # type: ignore[attr-defined]
-    holes = np.flatnonzero(offsets != np.arange(position, position + len(offsets)))
-    if len(holes):
+
+
+def _look_at(settings: Settings, r: Range, events: list[Event], position: int) -> None:
+    for event in events:
+        if event.name == "_AUTO_OFFSET_RESET":
+            raise _expired(r, position, None)
+        if event.name != "_PARTITION_EOF":
+            raise client.unavailable(settings, f"{r.topic}[{r.partition}] at offset {position}: {event.text}")
+
+
+def _checked(r: Range, found: Batch, position: int) -> Records:
+    """The batch, proved to be without a hole."""
+    if len(holes := np.flatnonzero(found.offsets != np.arange(position, position + len(found)))):
         raise Incomplete(
             f"{r.topic}[{r.partition}] lacks offset {position + int(holes[0])} though it must hold every "
             "offset: the broker lost records; compare with its other replicas"
         )
-    return Records(
-        r,
-        offsets,
-        np.array([m.timestamp()[1] for m in sound], np.int64),  # type: ignore[attr-defined]
-        [m.key() for m in sound],  # type: ignore[attr-defined]
-        [m.value() for m in sound],  # type: ignore[attr-defined]
-    )
+    return Records(r, found.offsets, found.timestamps_ms, found.keys, found.values)
 
 
 def _expired(r: Range, wanted: int, low: int | None) -> Incomplete:

@@ -67,7 +67,6 @@ def resolve(
             low, high = bounds[log.backfill.id, p]
             ranges += _backfill(log.backfill, p, low, high, extents)
             claims.append(Claim(topic_id=log.backfill.id, partition=p, start=low, next=high))
-        consumer.unassign()
     plan = Plan(
         vendor=vendor, slice=of, margin=margin, partitions=count, ranges=tuple(ranges),
         claims=tuple(claims), notes=tuple(findings.sentences(of)), expired=tuple(sorted(findings.expired)),
@@ -137,7 +136,7 @@ class _Live:
         missing = waiting.open - shown.keys()
         if missing and late < high:  # spooled, and come later than lateness? Only who still speaks is sought
             r = self._range(p, max(late, high - TAIL), high, "exact", "exact")
-            speaking = last_shown(self.settings, self.consumer, r)
+            speaking = last_shown(self.settings, r)
             alive = {src for src in missing if speaking.get(src, 0) >= self.wide.end}
             shown |= self._shown(p, alive, late, high)
         if len(shown) == len(waiting.open):
@@ -148,7 +147,7 @@ class _Live:
 
     def _shown(self, p: int, sources: Iterable[int], start: int, stop: int) -> dict[int, Shown]:
         r = self._range(p, start, stop, "exact", "exact")
-        return first_shown(self.settings, self.consumer, r, sources, self.wide.end)
+        return first_shown(self.settings, r, sources, self.wide.end)
 
     def _has_expired(self, p: int, low: int, high: int) -> bool:
         """Whether a collector that listened in the slice may have had records of it before `low`.
@@ -163,9 +162,9 @@ class _Live:
             if life.since < self.wide.end and not over:
                 listening.setdefault(life.src, life.since)
         r = self._range(p, low, min(low + HEAD, high), "exact", "exact")
-        first = first_shown(self.settings, self.consumer, r, listening, 0)
+        first = first_shown(self.settings, r, listening, 0)
         begin = self._range(p, low, min(low + 1, high), "exact", "exact")
-        oldest = max(last_shown(self.settings, self.consumer, begin).values(), default=self.wide.end)
+        oldest = max(last_shown(self.settings, begin).values(), default=self.wide.end)
         return any(
             first[src].ts_recv > max(self.wide.start, since)
             if src in first

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import Consumer
 from msgspec import Struct
 
 from tapedeck.codec import POISON
@@ -73,9 +72,7 @@ class Shown:
     ts_recv: int
 
 
-def first_shown(
-    settings: Settings, consumer: Consumer, r: Range, sources: Iterable[int], time: int
-) -> dict[int, Shown]:
+def first_shown(settings: Settings, r: Range, sources: Iterable[int], time: int) -> dict[int, Shown]:
     """For each source, its first record in the range with ts_recv >= time; absent where there is none.
 
     Reads no further than the last source's first such record.
@@ -84,24 +81,24 @@ def first_shown(
     found: dict[int, Shown] = {}
     if not missing:
         return found
-    for records in read_range(settings, consumer, r, batch=500):
-        for offset, value in zip(records.offsets, records.values, strict=True):
+    for records in read_range(settings, r, batch=500):
+        for offset, value in zip(records.offsets.tolist(), records.values, strict=True):
             try:
                 head = _head.decode(value)
             except POISON:
                 continue
             if head.src in missing and head.ts_recv >= time and head.kind != "v":
-                found[head.src] = Shown(int(offset), head.ts_recv)
+                found[head.src] = Shown(offset, head.ts_recv)
                 missing.discard(head.src)
         if not missing:
             break
     return found
 
 
-def last_shown(settings: Settings, consumer: Consumer, r: Range) -> dict[int, int]:
+def last_shown(settings: Settings, r: Range) -> dict[int, int]:
     """The greatest ts_recv (UTC ns) of each source among the records of the range."""
     shown: dict[int, int] = {}
-    for records in read_range(settings, consumer, r):
+    for records in read_range(settings, r):
         for value in records.values:
             try:
                 head = _head.decode(value)

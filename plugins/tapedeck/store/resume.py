@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from tapedeck.errors import Mismatch
 from tapedeck.log import client
+from tapedeck.log.fetch import Fetcher
 from tapedeck.log.meta import TopicPin, VendorTopics
 from tapedeck.settings import Settings
 from tapedeck.slices import parse_duration
@@ -32,35 +33,36 @@ class Begun:
 def begin(
     settings: Settings,
     vendor: str,
-    consumer: Consumer,
+    source: Fetcher,
     pins: VendorTopics,
     windows: dict[str, int],
     say: Callable[[str], None],
 ) -> Begun:
-    """Assign the consumer to where writing goes on. `windows`: length in ns by kind.
+    """Assign the fetcher to where writing goes on. `windows`: length in ns by kind.
 
     Raises Mismatch where a topic ends before what was written of it, and Unavailable.
     """
     saved = positions.read(settings, vendor)
     begun = Begun(saved, {}, {})
-    resume = _Resume(settings, consumer, saved, say)
     margin = parse_duration(settings.vendor(vendor).margin)
-    start = []
-    for p in range(pins.live[-1].partitions):
-        closed: dict[str, int] = {}
-        for pin in pins.live:
-            if (pin.id, p) in saved:
-                for kind, end in saved[pin.id, p].closed.items():
-                    closed[kind] = max(closed.get(kind, 0), end)
-        reaches = {pin.id: resume.reach(pin, p, closed, margin) for pin in pins.live}
-        begun.held[p] = Held(
-            partition=p, windows=dict(windows), margin=margin, reaches=reaches,
-            numbers={pin.number: pin.id for pin in pins.log}, closed=closed,
-        )  # fmt: skip
-        begun.history[p] = resume.history(pins.backfill, p)
-        start += [TopicPartition(pin.name, p, reaches[pin.id].position) for pin in pins.live]
-        start.append(TopicPartition(pins.backfill.name, p, begun.history[p]))
-    consumer.assign(start)
+    start: dict[tuple[str, int], int] = {}
+    with client.consumer(settings) as consumer:
+        resume = _Resume(settings, consumer, saved, say)
+        for p in range(pins.live[-1].partitions):
+            closed: dict[str, int] = {}
+            for pin in pins.live:
+                if (pin.id, p) in saved:
+                    for kind, end in saved[pin.id, p].closed.items():
+                        closed[kind] = max(closed.get(kind, 0), end)
+            reaches = {pin.id: resume.reach(pin, p, closed, margin) for pin in pins.live}
+            begun.held[p] = Held(
+                partition=p, windows=dict(windows), margin=margin, reaches=reaches,
+                numbers={pin.number: pin.id for pin in pins.log}, closed=closed,
+            )  # fmt: skip
+            begun.history[p] = resume.history(pins.backfill, p)
+            start |= {(pin.name, p): reaches[pin.id].position for pin in pins.live}
+            start[pins.backfill.name, p] = begun.history[p]
+    source.assign(start)
     return begun
 
 

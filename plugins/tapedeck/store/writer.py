@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from tapedeck.errors import Incomplete, Unavailable
 from tapedeck.log import client, topics
 from tapedeck.log.decode import decode_records
+from tapedeck.log.fetch import Batch, Fetcher, fetcher
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records
@@ -84,8 +85,8 @@ def write(
                 continue
             waited = ""
             sure(lambda: topics.ensure(settings, vendor))
-            with client.consumer(settings) as consumer:
-                _Session(settings, vendor, consumer, lease, say, report, by, done).run(asked)
+            with fetcher(settings) as source:
+                _Session(settings, vendor, source, lease, say, report, by, done).run(asked)
             if asked():
                 lease.release()
         except (Unavailable, Incomplete, KafkaException) as e:
@@ -105,7 +106,7 @@ class _Session:
 
     settings: Settings
     vendor: str
-    consumer: Consumer
+    source: Fetcher
     lease: Lease
     say: Say
     report: Callable[[Report], None]
@@ -134,7 +135,7 @@ class _Session:
         ticked = 0.0
         try:
             while not asked():
-                self._take(self._consumed())
+                self._take(self._fetched())
                 seen = watch.seen
                 for held in self.held.values():
                     self._close_due(held, seen)
@@ -161,34 +162,29 @@ class _Session:
         self.pins = {pin.name: pin for pin in pins.log}
         self.backfill = pins.backfill
         windows = {kind: one.window for kind, one in self.libraries.items()}
-        begun = begin(self.settings, self.vendor, self.consumer, pins, windows, self.say)
+        begun = begin(self.settings, self.vendor, self.source, pins, windows, self.say)
         self.saved, self.held, self.history = begun.saved, begun.held, begun.history
         self.last_record = time.monotonic()
 
     # taking in
 
-    def _consumed(self) -> Iterable[Records]:
+    def _fetched(self) -> Iterable[Records]:
         """What Kafka gave, by partition, in order and proved to be without a hole."""
-        try:
-            messages = self.consumer.consume(BATCH, 0.1)
-        except KafkaException as e:
-            raise client.unavailable(self.settings, e.args[0].str()) from e
-        found: dict[tuple[str, int], list[object]] = {}
-        for message in messages:
-            place = (message.topic(), message.partition())
-            error = message.error()
-            if error is None:
-                found.setdefault(place, []).append(message)
-                self.at_end.discard(place)
-            elif error.name() == "_PARTITION_EOF":
-                self.at_end.add(place)
-            elif error.name() not in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"):
-                raise client.unavailable(self.settings, f"{place[0]}[{place[1]}]: {error.str()}")
-        for (topic, p), batch in found.items():
-            yield self._records(self.pins[topic], p, batch)
+        batches, events = self.source.fetch(BATCH, 0.1)
+        ends = {(batch.topic, batch.partition): int(batch.offsets[-1]) + 1 for batch in batches}
+        self.at_end -= ends.keys()
+        for event in events:
+            place = (event.topic, event.partition)
+            if event.name == "_PARTITION_EOF":
+                if event.offset >= ends.get(place, event.offset):
+                    self.at_end.add(place)
+            elif event.name not in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"):
+                raise client.unavailable(self.settings, f"{place[0]}[{place[1]}]: {event.text}")
+        for batch in batches:
+            yield self._records(self.pins[batch.topic], batch)
 
-    def _records(self, pin: TopicPin, p: int, batch: list[object]) -> Records:
-        offsets = np.array([m.offset() for m in batch], np.int64)  # type: ignore[attr-defined]
+    def _records(self, pin: TopicPin, batch: Batch) -> Records:
+        p, offsets = batch.partition, batch.offsets
         expected = self._next(pin, p)
         if not np.array_equal(offsets, np.arange(expected, expected + len(offsets))):
             raise Incomplete(
@@ -199,10 +195,7 @@ class _Session:
                 topic=pin.name, topic_id=pin.id, number=pin.number, partition=p, start=expected,
                 stop=expected + len(offsets), start_reason="exact", stop_reason="watermark",
             ),
-            offsets,
-            np.array([m.timestamp()[1] for m in batch], np.int64),  # type: ignore[attr-defined]
-            [None] * len(batch),
-            [m.value() for m in batch],  # type: ignore[attr-defined]
+            offsets, batch.timestamps_ms, batch.keys, batch.values,
         )  # fmt: skip
 
     def _next(self, pin: TopicPin, p: int) -> int:
@@ -408,7 +401,7 @@ class _Session:
         lag = 0
         for pin in self.pins.values():
             for p in self.held:
-                _, high = self.consumer.get_watermark_offsets(TopicPartition(pin.name, p), cached=True)
+                _, high = self.source.seen_watermarks(pin.name, p)
                 lag += max(0, high - self._next(pin, p))
         self.done.lag = lag
         self.report(self.done)

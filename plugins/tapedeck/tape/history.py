@@ -51,7 +51,6 @@ class History:
             found, found_stars, extent = self._read(extent)
             times.append(found)
             stars.append(found_stars)
-        self._consumer.unassign()
         whole, copies = np.unique(np.concatenate(stars), return_counts=True)
         times.append(whole[copies >= self._pin.partitions])  # a "*" message is there when all its copies are
         return Names(np.unique(np.concatenate(times)))
@@ -80,7 +79,7 @@ class History:
                 start=max(low, extent.start.get(p, 0)), stop=stop,
                 start_reason="extent", stop_reason="extent",
             )  # fmt: skip
-            for records in read_range(self._settings, self._consumer, r):
+            for records in read_range(self._settings, r):
                 for kind, part in decode_batch(records.values).columns.items():
                     if kind in KINDS:
                         own = part["src"] == self._src

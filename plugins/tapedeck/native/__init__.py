@@ -1,0 +1,50 @@
+"""The compiled loops of `tape.c`, as Python calls them.
+
+`make setup` compiles them (`hatch_build.py`). Every array is NumPy's, C-contiguous and of the type that
+`tape.c` names; a call holds no lock of Python's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+LIBRARY = Path(__file__).with_name("_tape.so")
+
+_A, _N = ctypes.c_void_p, ctypes.c_int64
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "td_copy": (None, [_A, _A, _N, _A, _A]),
+    "td_unpack": (_N, [_A, _A, _N, _A, _A, _A, _A, _A, _A, _A, _N, _A, _A]),
+    "td_measure": (_N, [_A, _N, _A, _A]),
+    "td_gather": (None, [_A, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
+    "td_error": (None, [_A, _A]),
+    "td_release": (None, [_A, _N, _A]),
+}
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError as e:
+        raise ImportError(f"tapedeck's compiled loops are missing ({e}): run `make setup`") from e
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+_library = _load()
+copy = _library.td_copy
+unpack = _library.td_unpack
+measure = _library.td_measure
+gather = _library.td_gather
+error = _library.td_error
+release = _library.td_release
+
+
+def at(array: NDArray[Any]) -> int:
+    """Where an array's data lies, as the functions take it. The caller keeps the array alive."""
+    return int(array.ctypes.data)

@@ -1,0 +1,242 @@
+/* The loops that touch every message: gathering what librdkafka fetched, reading MsgPack into columns,
+ * handing records to librdkafka's producer. Each works on arrays that the caller owns, keeps no state and
+ * calls nothing but the functions it is given. `tapedeck.native` declares them to Python. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* ---- byte strings, end to end ---------------------------------------------------------------------- */
+
+/* String i is source[begins[i] …], as long as bounds says; they are laid end to end into `to`. */
+void td_copy(const uint8_t *source, const int64_t *begins, int64_t n, uint8_t *to, const int64_t *bounds) {
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + bounds[i], source + begins[i], (size_t)(bounds[i + 1] - bounds[i]));
+}
+
+/* ---- MsgPack to columns ---------------------------------------------------------------------------- */
+
+enum { TRADE = 0, QUOTE = 1, BOOK = 2, LEFT = 3 };
+enum { LEVEL_BYTES = 19 }; /* an array's head and two float64 */
+
+typedef struct {
+    const uint8_t *at, *end;
+} Reader;
+
+static uint64_t big_endian(const uint8_t *bytes, int width) {
+    uint64_t value = 0;
+    for (int i = 0; i < width; i++) value = value << 8 | bytes[i];
+    return value;
+}
+
+static uint64_t big_endian_64(const uint8_t *bytes) {
+    uint64_t value;
+    memcpy(&value, bytes, 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    return value;
+}
+
+/* Each reader gives 1 and moves on, or 0 where what it looks for does not begin here. */
+
+static int read_integer(Reader *r, int64_t *value) {
+    if (r->at >= r->end) return 0;
+    uint8_t head = *r->at;
+    if (head < 0x80 || head >= 0xe0) {
+        *value = (int8_t)head;
+        r->at++;
+        return 1;
+    }
+    if (head < 0xcc || head > 0xd3) return 0;
+    int width = 1 << ((head - 0xcc) & 3);
+    if (r->end - r->at < 1 + width) return 0;
+    uint64_t raw = width == 8 ? big_endian_64(r->at + 1) : big_endian(r->at + 1, width);
+    if (head >= 0xd0) {
+        int shift = 64 - 8 * width;
+        *value = (int64_t)(raw << shift) >> shift;
+    } else {
+        if (raw > INT64_MAX) return 0;
+        *value = (int64_t)raw;
+    }
+    r->at += 1 + width;
+    return 1;
+}
+
+static int read_float(Reader *r, double *value) {
+    if (r->end - r->at < 9 || *r->at != 0xcb) return 0;
+    uint64_t bits = big_endian_64(r->at + 1);
+    if ((bits >> 52 & 0x7ff) == 0x7ff) return 0; /* not finite */
+    memcpy(value, &bits, 8);
+    r->at += 9;
+    return 1;
+}
+
+static int read_length(Reader *r, int64_t *length) {
+    if (r->at >= r->end) return 0;
+    uint8_t head = *r->at;
+    if ((head & 0xf0) == 0x90) {
+        *length = head & 15;
+        r->at++;
+        return 1;
+    }
+    if (head != 0xdc || r->end - r->at < 3) return 0;
+    *length = (int64_t)big_endian(r->at + 1, 2);
+    r->at += 3;
+    return 1;
+}
+
+static int read_side(Reader *r, int64_t *count, double *levels, int64_t *filled) {
+    if (!read_length(r, count) || *count > (r->end - r->at) / LEVEL_BYTES) return 0;
+    for (int64_t i = 0; i < *count; i++) {
+        double *level = levels + 2 * *filled;
+        if (r->at >= r->end || *r->at++ != 0x92 || !read_float(r, level) || !read_float(r, level + 1)) return 0;
+        ++*filled;
+    }
+    return 1;
+}
+
+static int read_symbol(Reader *r, const uint8_t **symbol, int64_t *length) {
+    if (r->at >= r->end) return 0;
+    uint8_t head = *r->at++;
+    if ((head & 0xe0) == 0xa0) {
+        *length = head & 31;
+    } else {
+        if (head != 0xd9 || r->at >= r->end) return 0;
+        *length = *r->at++;
+    }
+    if (*length < 1 || *length > 64 || r->end - r->at < *length) return 0;
+    *symbol = r->at;
+    for (; r->at < *symbol + *length; r->at++)
+        if (*r->at < 0x20 || *r->at > 0x7e) return 0;
+    return 1;
+}
+
+/* The symbol's code in the batch: its place in `names` (begin, length), found by a hash table that is at
+ * least half empty. */
+static int32_t code_of(
+    const uint8_t *data, const uint8_t *symbol, int64_t length, int32_t *table, int64_t mask, int64_t *names,
+    int64_t *count
+) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (int64_t i = 0; i < length; i++) hash = (hash ^ symbol[i]) * 1099511628211u;
+    for (int64_t place = (int64_t)(hash ^ hash >> 29) & mask;; place = (place + 1) & mask) {
+        int32_t code = table[place];
+        if (code < 0) {
+            table[place] = (int32_t)*count;
+            names[2 * *count] = symbol - data;
+            names[2 * *count + 1] = length;
+            return (int32_t)(*count)++;
+        }
+        if (names[2 * code + 1] == length && !memcmp(data + names[2 * code], symbol, (size_t)length)) return code;
+    }
+}
+
+/* Reads n records; `tapedeck.unpack` tells what the arrays hold. Gives how many symbols there are, and in
+ * `filled` how many levels. */
+int64_t td_unpack(
+    const uint8_t *data, const int64_t *bounds, int64_t n, int8_t *kind, int32_t *symbol, int64_t *common,
+    double *numbers, int64_t *extra, double *levels, int32_t *table, int64_t table_size, int64_t *names,
+    int64_t *filled
+) {
+    int64_t count = 0, mask = table_size - 1;
+    *filled = 0;
+    for (int64_t i = 0; i < n; i++) {
+        Reader r = {data + bounds[i], data + bounds[i + 1]};
+        kind[i] = LEFT;
+        if (r.end - r.at < 10 || r.at[1] != 0xa1) continue;
+        int fields = r.at[0] - 0x90, tag = r.at[2];
+        int found = tag == 't' && (fields == 9 || fields == 10)   ? TRADE
+                    : tag == 'q' && fields >= 9 && fields <= 11 ? QUOTE
+                    : tag == 'b' && fields == 10                ? BOOK
+                                                                : LEFT;
+        if (found == LEFT) continue;
+        r.at += 3;
+        const uint8_t *name;
+        int64_t length, value[5], own[3] = {0, 0, 0}, kept = *filled;
+        double price[4] = {0, 0, 0, 0};
+        if (!read_symbol(&r, &name, &length)) continue;
+        int sound = 1;
+        for (int j = 0; sound && j < 5; j++) sound = read_integer(&r, value + j);
+        if (!sound || value[0] < 0 || value[1] <= 0 || value[4] <= 0) continue;
+        if (found == TRADE) {
+            sound = read_float(&r, price) && read_float(&r, price + 1) && (fields == 9 || read_integer(&r, own));
+            if (own[0] < -1 || own[0] > 1) continue;
+        } else if (found == QUOTE) {
+            for (int j = 0; sound && j < fields - 7; j++) sound = read_float(&r, price + j);
+        } else {
+            sound = read_integer(&r, own) && read_side(&r, own + 1, levels, &kept) &&
+                    read_side(&r, own + 2, levels, &kept);
+            if (own[0] < 0 || own[0] > 1) continue;
+        }
+        if (!sound || r.at != r.end) continue;
+        *filled = kept;
+        for (int j = 0; j < 5; j++) common[j * n + i] = value[j];
+        for (int j = 0; j < 4; j++) numbers[j * n + i] = price[j];
+        for (int j = 0; j < 3; j++) extra[j * n + i] = own[j];
+        symbol[i] = code_of(data, name, length, table, mask, names, &count);
+        kind[i] = (int8_t)found;
+    }
+    return count;
+}
+
+/* ---- what librdkafka fetched ----------------------------------------------------------------------- */
+
+/* rd_kafka_message_t of librdkafka's public interface (rdkafka.h). */
+typedef struct {
+    int32_t err;
+    void *topic;
+    int32_t partition;
+    void *payload;
+    size_t length;
+    void *key;
+    size_t key_length;
+    int64_t offset;
+    void *private_;
+} Message;
+
+/* How many bytes of values and of keys the first messages have, up to the first that is an error. Gives
+ * how many those are. */
+int64_t td_measure(Message *const *messages, int64_t n, int64_t *value_bytes, int64_t *key_bytes) {
+    *value_bytes = *key_bytes = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (messages[i]->err) return i;
+        *value_bytes += (int64_t)messages[i]->length;
+        *key_bytes += (int64_t)messages[i]->key_length;
+    }
+    return n;
+}
+
+/* Lays n messages out in arrays. `timestamp` is rd_kafka_message_timestamp; `topics` are the handles. */
+void td_gather(
+    Message *const *messages, int64_t n, int64_t (*timestamp)(const Message *, int *), void **topics,
+    int32_t *partitions, int64_t *offsets, int64_t *timestamps, uint8_t *values, int64_t *value_bounds,
+    uint8_t *keys, int64_t *key_bounds, uint8_t *null_keys
+) {
+    value_bounds[0] = key_bounds[0] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const Message *m = messages[i];
+        if (m->length) memcpy(values + value_bounds[i], m->payload, m->length);
+        if (m->key_length) memcpy(keys + key_bounds[i], m->key, m->key_length);
+        value_bounds[i + 1] = value_bounds[i] + (int64_t)m->length;
+        key_bounds[i + 1] = key_bounds[i] + (int64_t)m->key_length;
+        null_keys[i] = m->key == NULL;
+        topics[i] = m->topic;
+        partitions[i] = m->partition;
+        offsets[i] = m->offset;
+        timestamps[i] = timestamp(m, NULL);
+    }
+}
+
+/* What is wrong with a message, and where: its error, topic handle, partition and offset. */
+void td_error(const Message *message, int64_t *found) {
+    found[0] = message->err;
+    found[1] = (int64_t)(intptr_t)message->topic;
+    found[2] = message->partition;
+    found[3] = message->offset;
+}
+
+/* Gives n messages back. `destroy` is rd_kafka_message_destroy. */
+void td_release(Message *const *messages, int64_t n, void (*destroy)(Message *)) {
+    for (int64_t i = 0; i < n; i++) destroy(messages[i]);
+}
