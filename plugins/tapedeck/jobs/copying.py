@@ -76,13 +76,12 @@ class Copying:
             self.target = target.ensure(self.settings, self.target)
             lane = produce.Target(self.target.topic, self.partition)
             self.outbox = produce.Outbox(self.settings, [lane], self.check_lease)
-        send = self.outbox.send
         for at in range(0, len(missing), BATCH):
             self.check_lease()
             rows = missing[at : at + BATCH]
-            keys, times = stretch.keys.take(rows), stretch.timestamps_ms[rows].tolist()
-            for i, value in enumerate(stretch.values.take(rows)):
-                send(0, value, keys.or_none(i), times[i])
+            self.outbox.send_all(
+                0, stretch.values.take(rows), stretch.keys.take(rows), stretch.timestamps_ms[rows]
+            )
             self.outbox.poll(0)
         self.written += len(missing)
 

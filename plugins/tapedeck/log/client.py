@@ -146,20 +146,27 @@ def producer(settings: Settings, **more: object) -> Producer:
 
     Raises Unavailable where Kafka does not answer.
     """
-    client = Producer(
-        {
-            **_common(settings),
-            "enable.idempotence": True,
-            "acks": "all",
-            "message.timeout.ms": 0,
-            "compression.type": "lz4",
-            "linger.ms": 2,
-            **more,
-        },
-        logger=_log,
-    )
+    client = Producer(producing(settings, **more), logger=_log)
     _contact(client, endpoints.bootstrap(settings))
     return client
+
+
+def producing(settings: Settings, **more: object) -> dict[str, object]:
+    """librdkafka's settings for producing."""
+    return {
+        **_common(settings),
+        "enable.idempotence": True,
+        "acks": "all",
+        "message.timeout.ms": 0,
+        "compression.type": "lz4",
+        "linger.ms": 2,
+        **more,
+    }
+
+
+def contact(settings: Settings) -> None:
+    """Returns when Kafka has answered. Raises Unavailable where it does not."""
+    _contact(admin(settings), endpoints.bootstrap(settings))
 
 
 def admin(settings: Settings) -> AdminClient:

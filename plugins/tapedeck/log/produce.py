@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message
+import numpy as np
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType
 
-from tapedeck.errors import Unavailable
+from tapedeck import native
+from tapedeck.errors import BadInput, Unavailable
 from tapedeck.log import client
+from tapedeck.native import librdkafka
+from tapedeck.packed import Array, Packed, pack
 from tapedeck.settings import Settings
 
 QUEUE_MESSAGES = 100_000
@@ -18,6 +21,10 @@ QUEUE_KBYTES = 65_536
 """What may wait for Kafka in memory; what is more waits where it came from."""
 CLIENT_LIMIT = 1_000_000
 """librdkafka's `message.max.bytes`."""
+TOGETHER = 500
+"""So many records are given to librdkafka at once."""
+PURGE_ALL = 1 | 2 | 4  # queued, in flight, without waiting
+_PRODUCE = tuple(librdkafka.address(name) for name in ("produceva", "error_code", "error_destroy"))
 OVERHEAD = 1024
 """Room for a record's key, headers and batch within a size limit."""
 
@@ -36,10 +43,10 @@ class Undelivered(Unavailable):
 class Outbox:
     """Records on their way to Kafka, in order within each lane.
 
-    `produced` and `acknowledged` count each lane's records. Memory is bounded: a full queue blocks
-    `send`. After a record was refused for good, its lane counts no more acknowledgements and the next
-    `send`, `poll` or `drain` raises Undelivered: whoever sends then begins again from what was acknowledged,
-    with a new outbox. Idempotence without gaps keeps the broker from storing what was behind.
+    `produced` and `acknowledged` count each lane's records. Memory is bounded: a full queue blocks the
+    sender. After a record was refused for good, its lane counts no more acknowledgements and the next
+    `poll` or `drain` raises Undelivered: whoever sends then begins again from what was acknowledged, with
+    a new outbox. Idempotence without gaps keeps the broker from storing what was behind.
     """
 
     def __init__(
@@ -47,7 +54,7 @@ class Outbox:
         settings: Settings,
         targets: Sequence[Target],
         waiting: Callable[[], None],
-        **librdkafka: object,
+        **librdkafka_settings: object,
     ) -> None:
         """`waiting` is called, again and again, while Kafka keeps the sender waiting; it may raise to leave.
 
@@ -55,98 +62,161 @@ class Outbox:
         """
         self._waiting = waiting
         self.produced = [0] * len(targets)
-        self.acknowledged = [0] * len(targets)
         self.times_full = 0
-        """How often `send` met a full queue."""
+        """How often a full queue was met."""
         self.trouble = ""
         """The last thing that Kafka's client complained of."""
-        self._broken = [False] * len(targets)
+        self._acknowledged = np.zeros(len(targets), np.int64)
+        self._broken = np.zeros(len(targets), np.bool_)
+        self._refusal = np.zeros(2, np.int64)
         self._failure: Undelivered | None = None
-        self._producer = client.producer(
+        self._targets = list(targets)
+        client.contact(settings)
+        config = client.producing(
             settings,
             **{
                 "enable.gapless.guarantee": True,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
                 "queue.buffering.max.kbytes": QUEUE_KBYTES,
-                "error_cb": self._note,
-                **librdkafka,
+                **librdkafka_settings,
             },
         )
-        self._produce = self._producer.produce
-        self._targets = list(targets)
-        self._lanes = [(*target, self._callback(lane)) for lane, target in enumerate(targets)]
+        try:
+            self._producer = librdkafka.create(
+                librdkafka.PRODUCER, {**config, "log_level": 0}, librdkafka.DELIVERED | librdkafka.ERROR
+            )
+        except ValueError as e:
+            raise BadInput(f"[kafka.client]: {e}: correct it in tapedeck.toml") from e
+        self._events = librdkafka.call("queue_get_main", self._producer)
+        self._topics = {
+            name: librdkafka.call("topic_new", self._producer, name.encode(), None)
+            for name in dict.fromkeys(target.topic for target in targets)
+        }
+        self._handles = np.array([self._topics[target.topic] for target in targets], np.int64)
+        self._partitions = np.array([target.partition for target in targets], np.int32)
+        self._reports = np.zeros(0, np.int64)
+        self._lanes: list[int] = []
+        self._values: list[bytes] = []
+        self._keys: list[bytes] = []
+        self._times: list[int] = []
 
-    def send(self, lane: int, value: bytes, key: bytes | None, timestamp_ms: int) -> None:
-        """Hand a record to its lane. Blocks while the queue is full."""
-        topic, partition, callback = self._lanes[lane]
-        while True:
-            try:
-                self._produce(topic, value, key, partition, callback, None, timestamp_ms)
-            except BufferError:
-                self.times_full += 1
-                self.poll(0.1)
-                self._waiting()
-            except KafkaException as e:
-                raise self._fail(lane, e.args[0]) from e
-            else:
-                self.produced[lane] += 1
-                return
+    @property
+    def acknowledged(self) -> list[int]:
+        """By lane, how many records Kafka has."""
+        counts: list[int] = self._acknowledged.tolist()
+        return counts
+
+    def send(self, lane: int, value: bytes, key: bytes, timestamp_ms: int) -> None:
+        """Hand a record to its lane. It leaves with the next few hundred, or with the next `poll`."""
+        self._lanes.append(lane)
+        self._values.append(value)
+        self._keys.append(key)
+        self._times.append(timestamp_ms)
+        self.produced[lane] += 1
+        if len(self._lanes) >= TOGETHER:
+            self._leave()
+
+    def send_all(self, lane: int, values: Packed, keys: Packed, timestamps_ms: Array) -> None:
+        """Hand many records to a lane, in order."""
+        self._leave()
+        self.produced[lane] += len(values)
+        self._produce(np.full(len(values), lane, np.int32), values, keys, timestamps_ms)
 
     def poll(self, seconds: float) -> None:
         """Take acknowledgements, waiting so long for one."""
-        try:
-            self._producer.poll(seconds)
-        except KafkaException as e:  # a fatal error
-            self._note(e.args[0])
-        if self._failure is not None:
-            raise self._failure
+        self._leave()
+        self._take_events(seconds)
 
     @property
     def pending(self) -> int:
         """Records that are not yet acknowledged."""
-        return sum(self.produced) - sum(self.acknowledged)
+        return sum(self.produced) - int(self._acknowledged.sum())
 
     def drain(self) -> None:
         """Return when all records are acknowledged."""
+        self._leave()
         while self.pending:
-            self.poll(0.05)
+            self._take_events(0.05)
             if self.pending:
                 self._waiting()
 
     def close(self) -> None:
         """Forget what was not acknowledged and let go of Kafka."""
-        self._broken = [True] * len(self._targets)
-        with suppress(KafkaException):  # a fatal error, of which `poll` has told
-            self._producer.purge()
-            self._producer.poll(0)
-        self._lanes.clear()
+        if not self._producer:
+            return
+        self._broken[:] = True
+        librdkafka.call("purge", self._producer, PURGE_ALL)
+        for handle in self._topics.values():
+            librdkafka.call("topic_destroy", handle)
+        librdkafka.call("queue_destroy", self._events)
+        librdkafka.call("destroy", self._producer)
+        self._producer = 0
 
-    def _callback(self, lane: int) -> Callable[[KafkaError | None, Message], None]:
-        acknowledged, broken = self.acknowledged, self._broken
+    def _leave(self) -> None:
+        """Give what has gathered to librdkafka."""
+        if not self._lanes:
+            return
+        lanes, values, keys, times = self._lanes, self._values, self._keys, self._times
+        self._lanes, self._values, self._keys, self._times = [], [], [], []
+        self._produce(np.array(lanes, np.int32), pack(values), pack(keys), np.array(times, np.int64))
 
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                self._fail(lane, error)
-            elif not broken[lane]:
-                acknowledged[lane] += 1
+    def _produce(self, lanes: Array, values: Packed, keys: Packed, times: Array) -> None:
+        at, first, error = native.at, 0, np.zeros(1, np.int64)
+        null = 0 if keys.null is None else at(keys.null)
+        while True:
+            first = native.produce(
+                self._producer, first, len(values), at(lanes), at(self._handles), at(self._partitions),
+                at(values.data), at(values.bounds), at(keys.data), at(keys.bounds), null, at(times),
+                *_PRODUCE, at(error),
+            )  # fmt: skip
+            if first == len(values):
+                return
+            if error[0] != librdkafka.QUEUE_FULL:
+                raise self._fail(int(lanes[first]), librdkafka.error_text(int(error[0])))
+            self.times_full += 1
+            self._take_events(0.1)
+            self._waiting()
 
-        return delivered
+    def _take_events(self, seconds: float) -> None:
+        wait = int(seconds * 1000)
+        while event := librdkafka.call("queue_poll", self._events, wait):
+            wait = 0
+            if librdkafka.call("event_type", event) == librdkafka.DELIVERED:
+                self._take_reports(event)
+            else:
+                self._note(event)
+            librdkafka.call("event_destroy", event)
+        if self._failure is None and self._refusal[0]:
+            self._fail(int(self._refusal[1]), librdkafka.error_text(int(self._refusal[0])))
+        if self._failure is not None:
+            raise self._failure
 
-    def _fail(self, lane: int, error: KafkaError) -> Undelivered:
+    def _take_reports(self, event: int) -> None:
+        count = librdkafka.call("event_message_count", event)
+        if len(self._reports) < count:
+            self._reports = np.zeros(count, np.int64)
+        at = native.at
+        librdkafka.call("event_message_array", event, at(self._reports), count)
+        native.acknowledge(
+            at(self._reports), count, at(self._acknowledged), at(self._broken), at(self._refusal)
+        )  # fmt: skip
+
+    def _fail(self, lane: int, why: str) -> Undelivered:
         self._broken[lane] = True
         if self._failure is None:
             topic, partition = self._targets[lane]
             self._failure = Undelivered(
-                f"Kafka refused a record for {topic}[{partition}] for good ({error.str()}): nothing behind "
+                f"Kafka refused a record for {topic}[{partition}] for good ({why}): nothing behind "
                 "it is published before it is; mend that topic, what is not acknowledged is sent again"
             )
         return self._failure
 
-    def _note(self, error: KafkaError) -> None:
-        self.trouble = error.str()
-        if error.fatal() and self._failure is None:
+    def _note(self, event: int) -> None:
+        text: bytes = librdkafka.call("event_error_string", event)
+        self.trouble = text.decode()
+        if librdkafka.call("event_error_is_fatal", event) and self._failure is None:
             self._failure = Undelivered(
-                f"Kafka refused a record for good ({error.str()}): nothing behind it is published before it "
+                f"Kafka refused a record for good ({self.trouble}): nothing behind it is published before it "
                 "is; mend that topic, what is not acknowledged is sent again"
             )
 

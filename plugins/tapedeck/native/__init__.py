@@ -22,6 +22,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "td_gather": (None, [_A, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
     "td_error": (None, [_A, _A]),
     "td_release": (None, [_A, _N, _A]),
+    "td_produce": (_N, [_A, _N, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
+    "td_acknowledge": (None, [_A, _N, _A, _A, _A]),
 }
 
 
@@ -43,6 +45,8 @@ measure = _library.td_measure
 gather = _library.td_gather
 error = _library.td_error
 release = _library.td_release
+produce = _library.td_produce
+acknowledge = _library.td_acknowledge
 
 
 def at(array: NDArray[Any]) -> int:

@@ -16,6 +16,7 @@ _P, _I, _S = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "conf_new": (_P, []),
     "conf_set": (_I, [_P, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, _S]),
+    "conf_set_events": (None, [_P, _I]),
     "conf_destroy": (None, [_P]),
     "new": (_P, [_I, _P, ctypes.c_char_p, _S]),
     "destroy": (None, [_P]),
@@ -30,6 +31,18 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "query_watermark_offsets": (_I, [_P, ctypes.c_char_p, ctypes.c_int32, _P, _P, _I]),
     "get_watermark_offsets": (_I, [_P, ctypes.c_char_p, ctypes.c_int32, _P, _P]),
     "topic_name": (ctypes.c_char_p, [_P]),
+    "topic_new": (_P, [_P, ctypes.c_char_p, _P]),
+    "topic_destroy": (None, [_P]),
+    "queue_get_main": (_P, [_P]),
+    "queue_poll": (_P, [_P, _I]),
+    "event_type": (_I, [_P]),
+    "event_message_count": (_S, [_P]),
+    "event_message_array": (_S, [_P, _P, _S]),
+    "event_error": (_I, [_P]),
+    "event_error_string": (ctypes.c_char_p, [_P]),
+    "event_error_is_fatal": (_I, [_P]),
+    "event_destroy": (None, [_P]),
+    "purge": (_I, [_P, _I]),
     "err2str": (ctypes.c_char_p, [_I]),
     "err2name": (ctypes.c_char_p, [_I]),
 }
@@ -38,7 +51,10 @@ for _name, (_result, _arguments) in _SIGNATURES.items():
     _function = getattr(_library, f"rd_kafka_{_name}")
     _function.restype, _function.argtypes = _result, _arguments
 
-CONSUMER = 1
+PRODUCER, CONSUMER = 0, 1
+DELIVERED, ERROR = 1, 8
+"""Types of events."""
+QUEUE_FULL = -184
 
 
 def call(name: str, *arguments: Any) -> Any:
@@ -53,9 +69,13 @@ def address(name: str) -> int:
     return where
 
 
-def create(kind: int, config: Mapping[str, object]) -> int:
-    """A client's handle. Raises ValueError for a setting that librdkafka refuses."""
+def create(kind: int, config: Mapping[str, object], events: int = 0) -> int:
+    """A client's handle; `events`: types that it gives as events.
+
+    Raises ValueError for a setting that librdkafka refuses.
+    """
     conf = call("conf_new")
+    call("conf_set_events", conf, events)
     why = ctypes.create_string_buffer(512)
     for name, value in config.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -240,3 +240,73 @@ void td_error(const Message *message, int64_t *found) {
 void td_release(Message *const *messages, int64_t n, void (*destroy)(Message *)) {
     for (int64_t i = 0; i < n; i++) destroy(messages[i]);
 }
+
+/* ---- handing records to librdkafka's producer ------------------------------------------------------ */
+
+/* rd_kafka_vu_t of rdkafka.h. */
+typedef struct {
+    int type;
+    union {
+        void *topic;
+        int flags;
+        int32_t partition;
+        int64_t time;
+        void *opaque;
+        struct {
+            const void *at;
+            size_t size;
+        } bytes;
+        char room[64];
+    } u;
+} Argument;
+
+enum { ARG_TOPIC = 2, ARG_PARTITION = 3, ARG_VALUE = 4, ARG_KEY = 5, ARG_OPAQUE = 6, ARG_FLAGS = 7, ARG_TIME = 8 };
+enum { COPY = 2 };
+
+/* Produces records first … n - 1. Record i goes to lane lanes[i], which is a topic handle and a partition;
+ * its lane comes back with its acknowledgement. Gives the first that was not taken, n where all were, and
+ * in `failed` librdkafka's error for it. The functions are rd_kafka_produceva, _error_code, _error_destroy. */
+int64_t td_produce(
+    void *producer, int64_t first, int64_t n, const int32_t *lanes, void *const *topics, const int32_t *partitions,
+    const uint8_t *values, const int64_t *value_bounds, const uint8_t *keys, const int64_t *key_bounds,
+    const uint8_t *null_keys, const int64_t *timestamps, void *(*produce)(void *, const Argument *, size_t),
+    int (*error_code)(void *), void (*error_destroy)(void *), int64_t *failed
+) {
+    Argument args[7] = {{ARG_TOPIC, {0}}, {ARG_PARTITION, {0}}, {ARG_VALUE, {0}}, {ARG_KEY, {0}},
+                        {ARG_OPAQUE, {0}}, {ARG_TIME, {0}}, {ARG_FLAGS, {0}}};
+    args[6].u.flags = COPY;
+    for (int64_t i = first; i < n; i++) {
+        args[0].u.topic = topics[lanes[i]];
+        args[1].u.partition = partitions[lanes[i]];
+        args[2].u.bytes.at = values + value_bounds[i];
+        args[2].u.bytes.size = (size_t)(value_bounds[i + 1] - value_bounds[i]);
+        args[3].u.bytes.at = null_keys && null_keys[i] ? NULL : keys + key_bounds[i];
+        args[3].u.bytes.size = (size_t)(key_bounds[i + 1] - key_bounds[i]);
+        args[4].u.opaque = (void *)(intptr_t)lanes[i];
+        args[5].u.time = timestamps[i];
+        void *error = produce(producer, args, 7);
+        if (error) {
+            *failed = error_code(error);
+            error_destroy(error);
+            return i;
+        }
+    }
+    return n;
+}
+
+/* Counts acknowledgements, each in its lane; behind a record that was refused a lane counts no more. The
+ * first refusal ever is kept in `failure`: its error and its lane. */
+void td_acknowledge(Message *const *messages, int64_t n, int64_t *acknowledged, uint8_t *broken, int64_t *failure) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t lane = (int64_t)(intptr_t)messages[i]->private_;
+        if (messages[i]->err) {
+            if (!failure[0]) {
+                failure[0] = messages[i]->err;
+                failure[1] = lane;
+            }
+            broken[lane] = 1;
+        } else if (!broken[lane]) {
+            acknowledged[lane]++;
+        }
+    }
+}
