@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from tapedeck.errors import BadInput
 from tapedeck.message import WHOLE_FEED, Message
@@ -31,10 +31,17 @@ Millis = Annotated[int, Meta(ge=0, le=_MAX_NS // NS_OF_MS)]
 Levels = list[tuple[Number, Number]]
 Side = Literal["buy", "sell"]
 
+Pieces = Annotated[list[Raw], Meta(max_length=10_000)]
+"""Parts of a payload, each to be read by itself."""
+MOST_BROKEN = 16
+LONGEST_IN_PIECES = 2**20
+"""Taking apart 10 MB of nonsense cost a minute and a gigabyte (a list of 5 million zeros)."""
+
 ERROR = "the venue answered with an error"
 BROKEN = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 """What decoding and building raise on content, and `why` has a reason for."""
 
+T = TypeVar("T")
 _INDEX = re.compile(r"\[\d+\]")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -71,17 +78,35 @@ def sound(message: Message) -> Message:
     return message
 
 
+def whole_or_pieces(payload: bytes, whole: Callable[[bytes], T], pieces: Callable[[bytes], T]) -> T:
+    """The payload decoded whole, or in pieces where some part of it is not as documented.
+
+    Raises as both do. What is longer than a venue's payloads are is not taken apart but refused whole.
+    """
+    try:
+        return whole(payload)
+    except msgspec.ValidationError:
+        if len(payload) > LONGEST_IN_PIECES:
+            raise
+        return pieces(payload)
+
+
 def each(parts: Iterable[Any], say: Callable[[Any, int], Normalised], recv_ns: int) -> Normalised:
     """What each part of a payload says, by `say(part, recv_ns + k)`.
 
-    A part that is broken is refused; those beside it are not.
+    A part that is broken is refused; those beside it are not. Where too many are, the payload is refused
+    whole: each refusal keeps all of it in quarantine.
     """
     said: Normalised = []
+    broken = 0
     for part in parts:
         try:
             new = say(part, recv_ns)
         except BROKEN as e:
             new = [Refusal(why(e))]
+            broken += 1
+            if broken > MOST_BROKEN:
+                return new
         recv_ns += sum(not isinstance(one, Chatter) for one in new)
         said += new
     return said or [Chatter("nothing")]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from msgspec import Raw, Struct
 
 from tapedeck.errors import BadInput
 from tapedeck.message import OTHER, Fields, Status
-from tapedeck.vendors.decoding import BROKEN, ERROR, Id, Unsound, each, sound, why
+from tapedeck.vendors.decoding import BROKEN, ERROR, Id, Pieces, Unsound, each, sound, whole_or_pieces, why
 from tapedeck.vendors.vendor import Chatter, Normalised, Refusal, Vendor, some
 
 MOST_NAMES = 65_536
@@ -118,11 +118,9 @@ class LsegVendor(Vendor):
         return answers
 
 
-def _parts(payload: bytes) -> list[Said] | list[Raw]:
-    try:
-        found = _decode(payload)
-    except msgspec.ValidationError:
-        return _pieces(payload)
+def _parts(payload: bytes) -> list[Any]:
+    """Its messages, some of them raw where one is broken."""
+    found = whole_or_pieces(payload, _decode, _pieces)
     return found if isinstance(found, list) else [found]
 
 
@@ -207,7 +205,7 @@ def _text(value: Any) -> str:
 
 
 _chatter: dict[tuple[str, str], Chatter] = {}
-_decode = msgspec.json.Decoder(list[Said] | Said).decode
-_pieces = msgspec.json.Decoder(list[Raw]).decode
+_decode: Callable[[bytes], Any] = msgspec.json.Decoder(list[Said] | Said).decode
+_pieces: Callable[[bytes], Any] = msgspec.json.Decoder(Pieces).decode
 _one = msgspec.json.Decoder(Said).decode
 vendor = LsegVendor()

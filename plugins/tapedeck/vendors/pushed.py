@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from tapedeck.vendors.decoding import BROKEN, ERROR, Unsound, each, sound, why
+from tapedeck.vendors.decoding import BROKEN, ERROR, Pieces, Unsound, each, sound, whole_or_pieces, why
 from tapedeck.vendors.vendor import Chatter, Normalised, Refusal, Vendor
 
 SYMBOLS_A_REQUEST = 200
@@ -35,6 +35,12 @@ class Push(Struct, Generic[T], gc=False):
         if said != self.arg.instId:
             raise Unsound("the channel names another symbol than its data")
         return said
+
+
+class PushInPieces(Push[Raw], gc=False):
+    """One push, its parts not looked at."""
+
+    data: Pieces
 
 
 class Top(Struct, gc=False):
@@ -73,10 +79,7 @@ class PushVendor(Vendor):
                 name, channel = top.arg.channel, self._channels.get(top.arg.channel)
                 if top.event or channel is None:
                     return [self._told(top.event)]
-            try:
-                push = channel.push(payload)
-            except msgspec.ValidationError:
-                push = _pieces(payload)
+            push = whole_or_pieces(payload, channel.push, _in_pieces)
         except BROKEN as e:
             return [Chatter("pong") if payload == b"pong" else Refusal(why(e))]
         if push.arg.channel != name:
@@ -118,4 +121,4 @@ def _channel(part: Any) -> Channel:
 
 
 _top = msgspec.json.Decoder(Top).decode
-_pieces = msgspec.json.Decoder(Push[Raw]).decode
+_in_pieces: Callable[[bytes], Push[Any]] = msgspec.json.Decoder(PushInPieces).decode
