@@ -111,7 +111,13 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 DEFAULT_VENDORS: dict[str, Any] = {
     "binance_usdm": {"bus": "zmq:tcp://127.0.0.1:5601", "symbols": ["BTCUSDT", "ETHUSDT"]},
     "binance_spot": {"bus": "zmq:tcp://127.0.0.1:5602", "symbols": ["BTCUSDT", "ETHUSDT"]},
+    "binance_coinm": {"bus": "websocket", "symbols": ["BTCUSD_PERP", "ETHUSD_PERP"]},
+    "coinbase": {"bus": "websocket", "symbols": ["BTC-USD", "ETH-USD"]},
+    "okx": {"bus": "websocket", "symbols": ["BTC-USDT", "BTC-USDT-SWAP"]},
+    "kraken_futures": {"bus": "websocket", "symbols": ["PF_XBTUSD", "PF_ETHUSD"]},
+    "lseg": {"bus": "websocket:ws://127.0.0.1:15000", "symbols": ["EUR=", "GBP="]},
 }
+"""In force where the settings file has no vendor at all. The simulator plays the first two."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

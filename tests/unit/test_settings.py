@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tapedeck import buses, vendors
 from tapedeck.errors import BadInput
 from tapedeck.settings import load, load_with_origins
 
@@ -17,7 +18,9 @@ def write(folder: Path, text: str) -> Path:
 
 def test_without_a_file_the_defaults_are_in_force(tmp_path: Path) -> None:
     settings = load({}, tmp_path)
-    assert sorted(settings.vendors) == ["binance_spot", "binance_usdm"]
+    assert sorted(settings.vendors) == vendors.names()
+    for name, vendor in settings.vendors.items():
+        buses.check(vendor.bus, vendors.get(name), vendor.symbols)
     assert settings.kafka.partitions == 16
     assert settings.vendor("binance_usdm").window_seconds("trade") == 600
     assert settings.live_topic("binance_usdm") == "md.binance_usdm"
