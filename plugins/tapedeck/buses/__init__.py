@@ -27,7 +27,7 @@ def open(address: str, vendor: Venue, symbols: Sequence[str]) -> Bus:
         return ZeromqBus(where)
     from tapedeck.buses.websocket import WebsocketBus
 
-    return WebsocketBus(where)
+    return WebsocketBus(where, vendor, symbols)
 
 
 def check(address: str, vendor: Venue, symbols: Sequence[str]) -> str:

@@ -25,6 +25,20 @@ class Venue(Protocol):
     def websocket_url(self, symbols: Sequence[str], host: str = "") -> str:
         """Where to connect for these symbols' messages. Raises BadInput for no symbols."""
 
+    @property
+    def websocket_subprotocol(self) -> str:
+        """What to ask for in the handshake; empty: nothing."""
+
+    @property
+    def websocket_ping(self) -> str:
+        """What to send where nothing was heard for a while; empty: ping frames do."""
+
+    def websocket_opening(self, symbols: Sequence[str], url: str) -> list[str]:
+        """What to send over each connection, in this order, before anything else."""
+
+    def websocket_reply(self, payload: bytes, symbols: Sequence[str]) -> list[str]:
+        """What to send in answer to a payload, at once."""
+
 
 class Bus(Protocol):
     """One subscription to a vendor's messages. Used by one thread, in this order, for ever:

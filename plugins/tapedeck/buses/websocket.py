@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
-from tapedeck.buses.bus import Change
+from tapedeck.buses.bus import Change, Venue
 from tapedeck.errors import Unavailable
 
 _LARGEST = 64 * 2**20
@@ -21,15 +23,25 @@ class WebsocketBus:
 
     The n-th try in a row that brought no payload waits a random time of up to `min(first × 2ⁿ, longest)`
     seconds, so that many collectors do not come back at once. A connection that brings nothing for
-    `silence` seconds is given up: a venue may forget a subscription and still answer pings.
+    `silence` seconds is given up: a venue may forget a subscription and still answer ping frames. What the
+    venue wants said (its opening, answers, words for a ping after `quiet` seconds) is said each time anew.
     """
 
     def __init__(
-        self, url: str, *, first: float = 0.25, longest: float = 30.0, silence: float = 60.0
+        self,
+        url: str,
+        venue: Venue | None = None,
+        symbols: Sequence[str] = (),
+        *,
+        first: float = 0.25,
+        longest: float = 30.0,
+        silence: float = 60.0,
+        quiet: float = 20.0,
     ) -> None:
         self.address = f"websocket:{url}"
         self._url = url
-        self._first, self._longest, self._silence = first, longest, silence
+        self._venue, self._symbols = venue, symbols
+        self._first, self._longest, self._silence, self._quiet = first, longest, silence, quiet
         self._inbox: deque[bytes | Change] = deque()
         self._news = threading.Event()
         self._closing = threading.Event()
@@ -71,19 +83,29 @@ class WebsocketBus:
 
     def _listen(self) -> None:
         """Connect, hear, and connect again until closed. The only writer of the inbox."""
-        barren, said = 0, ""
+        venue, barren, said = self._venue, 0, ""
+        wanted = [Subprotocol(venue.websocket_subprotocol)] if venue and venue.websocket_subprotocol else None
         while not self._closing.is_set():
             connected, heard, why = False, False, "closed by the venue"
             try:
                 with connect(
-                    self._url, compression=None, max_size=_LARGEST, max_queue=None, close_timeout=2
+                    self._url,
+                    subprotocols=wanted,
+                    compression=None,
+                    max_size=_LARGEST,
+                    max_queue=None,
+                    close_timeout=2,
                 ) as connection:
                     self._connection = connection
                     self._put(Change(True, self._url))
                     connected = True
+                    for text in venue.websocket_opening(self._symbols, self._url) if venue else ():
+                        connection.send(text)
                     while not self._closing.is_set():
-                        self._put(connection.recv(self._silence, decode=False))
+                        self._put(payload := self._hear(connection))
                         heard = True
+                        for text in venue.websocket_reply(payload, self._symbols) if venue else ():
+                            connection.send(text)
             except TimeoutError:
                 why = f"silent for {self._silence:g} s" if connected else "no answer"
             except (OSError, WebSocketException) as e:
@@ -94,6 +116,17 @@ class WebsocketBus:
             said = why
             barren = 0 if heard else barren + 1
             self._closing.wait(random.uniform(0, min(self._first * 2 ** min(barren, 20), self._longest)))  # noqa: S311
+
+    def _hear(self, connection: ClientConnection) -> bytes:
+        """The next payload. Raises TimeoutError where none comes for too long, pings notwithstanding."""
+        ping = self._venue.websocket_ping if self._venue else ""
+        given_up = time.monotonic() + self._silence
+        while ping and (left := given_up - time.monotonic()) > self._quiet:
+            try:
+                return connection.recv(min(self._quiet, left), decode=False)
+            except TimeoutError:
+                connection.send(ping)
+        return connection.recv(max(given_up - time.monotonic(), 0), decode=False)
 
     def _put(self, item: bytes | str | Change) -> None:
         self._inbox.append(item.encode() if isinstance(item, str) else item)
