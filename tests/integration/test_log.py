@@ -207,7 +207,7 @@ def test_a_plan_is_the_same_after_storing_and_gives_the_same_records(settings: S
 def test_a_slice_read_in_stretches_holds_what_it_holds_read_whole(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tapedeck.log.timeline.STRETCH_RECORDS", 10)
+    monkeypatch.setattr("tapedeck.log.reading.STRETCH_RECORDS", 10)
     pin = topics.ensure(settings, VENDOR).live[0]
     since = T0 - NS
     meta.put(settings, Life(vendor=VENDOR, src=1, since=since, topic_id=pin.id))

@@ -272,7 +272,7 @@ def test_a_symbol_that_nobody_knows_is_refused_and_one_of_the_log_is_not(
 def test_stretches_of_a_long_slice_give_the_same(
     settings: Settings, backfill: TopicPin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tapedeck.log.timeline.STRETCH_RECORDS", 20)
+    monkeypatch.setattr("tapedeck.log.reading.STRETCH_RECORDS", 20)
     messages = history()
     load(settings, backfill, *messages)
     assert run(settings).counts["written"] == 200

@@ -14,8 +14,8 @@ from tapedeck import digest
 from tapedeck.columns import Array, Columns
 from tapedeck.log.plan import Plan
 from tapedeck.log.read import Records
+from tapedeck.log.reading import judged_part, stretches
 from tapedeck.log.resolve import resolve
-from tapedeck.log.timeline import judged_part, stretches
 from tapedeck.packed import Packed, join
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from confluent_kafka import Consumer
+from confluent_kafka.admin import OffsetSpec
 from msgspec import structs
 
 from tapedeck.errors import Incomplete
@@ -39,34 +39,33 @@ def resolve(
     passes, so that parts of a frozen plan stay within it. Raises Incomplete where `incomplete` is
     "refuse" and the log can't answer for the whole slice, Mismatch for a topic that is not as pinned.
     """
-    margin = parse_duration(settings.vendor(vendor).margin)
+    margin = within.margin if within else parse_duration(settings.vendor(vendor).margin)
     wide = of.widen(margin)
     ranges: list[Range] = []
     claims: list[Claim] = []
     findings = _Findings()
-    with client.consumer(settings) as consumer:
-        log = topics.verify(settings, vendor, meta.read(settings, consumer))
+    log = topics.verified(settings, vendor)
+    while True:
         count = log.live[-1].partitions
         chosen = sorted(set(range(count) if partitions is None else partitions))
         # Watermarks first: whatever lies below them was published after its life or extent was entered in
         # md.meta, and what comes between the questions lies behind the answers of both.
-        bounds = {
-            (pin.id, p): client.watermarks(settings, consumer, pin.name, p) for pin in log.log for p in chosen
-        }
-        known = meta.read(settings, consumer)
-        for pin in log.live:
-            lives = [life for life in known.lives if life.topic_id == pin.id]
-            resolver = _Live(settings, consumer, pin, lives, wide, findings, bounds)
-            for r in resolver.ranges(chosen, parse_duration(settings.vendor(vendor).lateness)):
-                ranges.append(r)
-                claims.append(
-                    Claim(topic_id=pin.id, partition=r.partition, start=r.start, next=r.stop)
-                )  # fmt: skip
-        extents = [e for e in known.extents if e.topic_id == log.backfill.id and _meets(e, wide)]
-        for p in chosen:
-            low, high = bounds[log.backfill.id, p]
-            ranges += _backfill(log.backfill, p, low, high, extents)
-            claims.append(Claim(topic_id=log.backfill.id, partition=p, start=low, next=high))
+        bounds = client.bounds(settings, [(pin.name, p) for pin in log.log for p in chosen])
+        known = meta.read(settings)
+        if known.topics(vendor) == log:
+            break
+        log = topics.verify(settings, vendor, known)
+    for pin in log.live:
+        lives = [life for life in known.lives if life.topic_id == pin.id]
+        resolver = _Live(settings, pin, lives, wide, findings, bounds)
+        for r in resolver.ranges(chosen, parse_duration(settings.vendor(vendor).lateness)):
+            ranges.append(r)
+            claims.append(Claim(topic_id=pin.id, partition=r.partition, start=r.start, next=r.stop))
+    extents = [e for e in known.extents if e.topic_id == log.backfill.id and _meets(e, wide)]
+    for p in chosen:
+        low, high = bounds[log.backfill.name, p]
+        ranges += _backfill(log.backfill, p, low, high, extents)
+        claims.append(Claim(topic_id=log.backfill.id, partition=p, start=low, next=high))
     plan = Plan(
         vendor=vendor, slice=of, margin=margin, partitions=count, ranges=tuple(ranges),
         claims=tuple(claims), notes=tuple(findings.sentences(of)), expired=tuple(sorted(findings.expired)),
@@ -103,51 +102,54 @@ class _Live:
     """Resolves one live topic's partitions."""
 
     settings: Settings
-    consumer: Consumer
     pin: TopicPin
     lives: list[Life]
     wide: Slice
     findings: _Findings
-    bounds: dict[tuple[str, int], tuple[int, int]]
-    """By topic id and partition, the watermarks: asked before all else."""
+    bounds: dict[client.Place, tuple[int, int]]
+    """By topic and partition, the watermarks: asked before all else."""
 
     def ranges(self, partitions: Sequence[int], lateness: int) -> Iterable[Range]:
-        starts = self._at(partitions, self.wide.start)
-        ends = self._at(partitions, self.wide.end)
-        lates = self._at(partitions, self.wide.end + lateness)
+        times = (self.wide.start, self.wide.end, self.wide.end + lateness)
+        starts, ends, lates = client.found(self.settings, [self._at(partitions, time) for time in times])
         waiting = waiting_for(self.lives, self.wide.end)
+        first = {}
         for p in partitions:
-            low, high = self.bounds[self.pin.id, p]
-            start = high if starts[p] < 0 else min(max(starts[p], low), high)
-            start_reason: Bound = "empty" if starts[p] < 0 else "exact"
-            end = high if ends[p] < 0 else min(ends[p], high)
-            late = high if lates[p] < 0 else min(lates[p], high)
-            stop, stop_reason = self._stop(p, waiting, end, late, high)
+            high = self._bounds(p)[1]
+            first[p] = self._range(
+                p, _offset(ends, self._place(p), high), _offset(lates, self._place(p), high), "exact", "exact"
+            )
+        shown = first_shown(self.settings, first.values(), waiting.open, self.wide.end)
+        for p in partitions:
+            low, high = self._bounds(p)
+            found = starts[self._place(p)]
+            start = high if found < 0 else min(max(found, low), high)
+            start_reason: Bound = "empty" if found < 0 else "exact"
+            end, late = first[p].start, first[p].stop
+            stop, stop_reason = self._stop(p, waiting, shown.get(p, {}), end, late, high)
             stop = max(stop, start)
             if low > 0 and self._has_expired(p, low, high):
                 start_reason = "expired"
                 self.findings.expired.add(p)
             yield self._range(p, start, stop, start_reason, stop_reason)
 
-    def _stop(self, p: int, waiting: Waiting, end: int, late: int, high: int) -> tuple[int, Bound]:
+    def _stop(
+        self, p: int, waiting: Waiting, shown: dict[int, Shown], end: int, late: int, high: int
+    ) -> tuple[int, Bound]:
         """The exact stop where it can be proved, else the lateness or the watermark."""
         closed = min(waiting.closings(p), high)
-        shown = self._shown(p, waiting.open, end, late)
         missing = waiting.open - shown.keys()
         if missing and late < high:  # spooled, and come later than lateness? Only who still speaks is sought
             r = self._range(p, max(late, high - TAIL), high, "exact", "exact")
             speaking = last_shown(self.settings, r)
             alive = {src for src in missing if speaking.get(src, 0) >= self.wide.end}
-            shown |= self._shown(p, alive, late, high)
+            r = self._range(p, late, high, "exact", "exact")
+            shown = {**shown, **first_shown(self.settings, [r], alive, self.wide.end).get(p, {})}
         if len(shown) == len(waiting.open):
             return max(end, closed, *(s.offset for s in shown.values()), 0), "exact"
         for src in waiting.open - shown.keys():
             self.findings.behind.setdefault(src, []).append(p)
         return max(late, closed), "lateness" if late < high else "watermark"
-
-    def _shown(self, p: int, sources: Iterable[int], start: int, stop: int) -> dict[int, Shown]:
-        r = self._range(p, start, stop, "exact", "exact")
-        return first_shown(self.settings, r, sources, self.wide.end)
 
     def _has_expired(self, p: int, low: int, high: int) -> bool:
         """Whether a collector that listened in the slice may have had records of it before `low`.
@@ -162,7 +164,7 @@ class _Live:
             if life.since < self.wide.end and not over:
                 listening.setdefault(life.src, life.since)
         r = self._range(p, low, min(low + HEAD, high), "exact", "exact")
-        first = first_shown(self.settings, r, listening, 0)
+        first = first_shown(self.settings, [r], listening, 0).get(p, {})
         begin = self._range(p, low, min(low + 1, high), "exact", "exact")
         oldest = max(last_shown(self.settings, begin).values(), default=self.wide.end)
         return any(
@@ -172,16 +174,26 @@ class _Live:
             for src, since in listening.items()
         )
 
-    def _at(self, partitions: Sequence[int], time: int) -> dict[int, int]:
-        """Per partition the first offset whose CreateTime is at or past the time's whole ms, or -1."""
-        asked = dict.fromkeys(partitions, time // MS)
-        return client.offsets_at(self.settings, self.consumer, self.pin.name, asked) if asked else {}
+    def _at(self, partitions: Sequence[int], time: int) -> dict[client.Place, OffsetSpec]:
+        """The question for each partition's first record whose CreateTime is at or past the time's ms."""
+        return {self._place(p): OffsetSpec.for_timestamp(time // MS) for p in partitions}
+
+    def _place(self, p: int) -> client.Place:
+        return self.pin.name, p
+
+    def _bounds(self, p: int) -> tuple[int, int]:
+        return self.bounds[self._place(p)]
 
     def _range(self, p: int, start: int, stop: int, start_reason: Bound, stop_reason: Bound) -> Range:
         return Range(
             topic=self.pin.name, topic_id=self.pin.id, number=self.pin.number, partition=p,
             start=start, stop=stop, start_reason=start_reason, stop_reason=stop_reason,
         )  # fmt: skip
+
+
+def _offset(found: dict[client.Place, int], place: client.Place, high: int) -> int:
+    """What was found, no further than the watermark; the watermark where nothing was."""
+    return high if found[place] < 0 else min(found[place], high)
 
 
 def _meets(extent: Extent, wide: Slice) -> bool:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from tapedeck import endpoints
-from tapedeck.columns import Array, Columns, concat
-from tapedeck.errors import BadInput
+from tapedeck.errors import BadInput, Incomplete
 from tapedeck.log import meta
-from tapedeck.log.decode import Undecodable, decode_records
-from tapedeck.log.judge import Judged, judge
 from tapedeck.log.plan import Plan
-from tapedeck.log.read import Records, read
+from tapedeck.log.reading import Count, Reading
 from tapedeck.log.resolve import resolve
 from tapedeck.log.tail import tail
 from tapedeck.message import KINDS, Message, check_kinds, check_symbol
 from tapedeck.partitions import partition_of
-from tapedeck.rows import messages_of
 from tapedeck.settings import Settings, load
-from tapedeck.slices import NS, Slice, format_time, make_slice, parse_slice, parse_time
+from tapedeck.slices import NS, Slice, format_time, make_slice, parse_duration, parse_slice, parse_time
 
-STRETCH_RECORDS = 500_000
-"""A slice is read in stretches of about this many records, so that memory does not grow with it."""
+POLL_SECONDS = 1.0
+Past = Literal["flag", "refuse", "wait"]
 
 
 def timeline(vendor: str, settings: Settings | None = None) -> Timeline:
@@ -48,26 +41,82 @@ class Timeline:
         *,
         symbols: Sequence[str] = (),
         kinds: Sequence[str] = (),
-        incomplete: Literal["flag", "refuse"] = "flag",
+        incomplete: Past = "flag",
+        deadline: str = "5m",
+        waiting: Callable[[Plan], object] = lambda plan: None,
+        everything: bool = False,
     ) -> Reading:
         """The messages with `start <= ts_recv < end`, behind a plan that is frozen now.
 
-        `symbols`, `kinds`: only these; all where empty. A slice that the log can't answer for whole is
-        flagged in `Reading.plan.notes`, or refused with Incomplete.
+        `symbols`, `kinds`: only these; all where empty. `everything`: resends, copies and voided messages
+        too, each with its mark (`Reading.marked`, or the column `mark` of its batches).
+        `incomplete` says what to do where more may come or some of it has expired: "flag" it in
+        `Reading.plan.notes`, "refuse" with Incomplete, or "wait" for what may come, `deadline` long, then
+        refuse; `waiting` is shown each plan that was not yet complete.
         """
         of = _slice(start, end)
         check_kinds(tuple(kinds))
         wanted = tuple(check_symbol(symbol) for symbol in symbols)
-        partitions = None
-        if wanted:
-            count = meta.read(self.settings).topics(self.vendor).live[-1].partitions
-            partitions = sorted({partition_of(symbol, count) for symbol in wanted})
-        plan = resolve(self.settings, self.vendor, of, partitions=partitions, incomplete=incomplete)
-        return Reading(self.settings, plan, frozenset(wanted), tuple(kinds) or KINDS)
+        latest = time.monotonic() + parse_duration(deadline) / NS
+        partitions = self._partitions(wanted)
+        while True:
+            plan = resolve(self.settings, self.vendor, of, partitions=partitions)
+            if incomplete == "flag" or (plan.complete and (incomplete == "refuse" or _is_past(of))):
+                return self.reading(plan, symbols=wanted, kinds=kinds, everything=everything)
+            if incomplete == "refuse" or plan.expired or time.monotonic() >= latest:
+                why = plan.notes or (f"its end is ahead of now, {format_time(time.time_ns())}",)
+                waited = f" after waiting {deadline}" if incomplete == "wait" and not plan.expired else ""
+                raise Incomplete(f"{self.vendor} {of} is not whole{waited}: {'; '.join(why)}")
+            waiting(plan)
+            time.sleep(max(0.0, min(POLL_SECONDS, latest - time.monotonic())))
+
+    def reading(
+        self,
+        plan: Plan,
+        *,
+        symbols: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        everything: bool = False,
+    ) -> Reading:
+        """What a plan names, made now or stored long ago: the same messages each time.
+
+        Iterating raises Incomplete where Kafka has deleted some of them since, Mismatch where a topic was
+        made again. Raises BadInput for a plan of another vendor, or one that leaves out a symbol's partition.
+        """
+        if plan.vendor != self.vendor:
+            raise BadInput(f"this plan is of {plan.vendor}, not of {self.vendor}: ask for {plan.vendor}")
+        wanted = frozenset(check_symbol(symbol) for symbol in symbols)
+        held = {r.partition for r in plan.ranges}
+        for symbol in wanted:
+            if partition_of(symbol, plan.partitions) not in held:
+                raise BadInput(f"this plan was not made for the symbol {symbol}: plan the slice anew")
+        return Reading(self.settings, plan, wanted, check_kinds(tuple(kinds)) or KINDS, everything)
+
+    def at(self, t: str | int, **more: Any) -> Reading:
+        """The log positioned at a time: iterates over what was received from `t` on, until now."""
+        now = time.time_ns()
+        return self.between(_time(t, now), now, **more)
+
+    def last(
+        self, t: str | int, *, symbols: Sequence[str] = (), kinds: Sequence[str] = (), within: str = "5m"
+    ) -> list[Message]:
+        """What stood at a time: the last message of each symbol and kind at or before `t`, by ts_recv.
+
+        What was last said longer ago than `within` is not found.
+        """
+        end = _time(t, time.time_ns()) + 1
+        start = max(0, end - parse_duration(within))
+        found = {
+            (message.symbol, type(message)): message
+            for message in self.between(start, end, symbols=symbols, kinds=kinds)
+        }
+        return sorted(found.values(), key=lambda message: message.ts_recv)
 
     def since(self, ago: str, **more: Any) -> Reading:
-        """The messages from so long ago (`5m`) until now."""
-        return self.between(*_bounds(ago), **more)
+        """The messages from so long ago (`5m`), or from an RFC 3339 time, until now."""
+        now = time.time_ns()
+        whole = parse_slice(ago, "now", now)
+        return self.between(whole.start, whole.end, **more)
 
     def tail(self, from_: str | int | None = None) -> Iterator[Message]:
         """Live messages from that time on (now by default), without end, as they come.
@@ -75,164 +124,32 @@ class Timeline:
         Resends are left out. In order within a partition; partitions as they arrive.
         """
         now = time.time_ns()
-        start = now if from_ is None else parse_time(from_, now) if isinstance(from_, str) else from_
-        return tail(self.settings, self.vendor, start)
+        return tail(self.settings, self.vendor, now if from_ is None else _time(from_, now))
 
-    def plan(self, start: str | int, end: str | int) -> Plan:
+    def plan(self, start: str | int, end: str | int, *, symbols: Sequence[str] = ()) -> Plan:
         """The offset ranges that the slice resolves to now."""
-        return resolve(self.settings, self.vendor, _slice(start, end))
+        wanted = tuple(check_symbol(symbol) for symbol in symbols)
+        partitions = self._partitions(wanted)
+        return resolve(self.settings, self.vendor, _slice(start, end), partitions=partitions)
 
     def count(self, start: str | int, end: str | int, **more: Any) -> Count:
         """How many messages the slice holds, by kind, and what was left out of it."""
         return self.between(start, end, **more).count()
 
-
-@dataclass(slots=True)
-class Count:
-    """What a slice holds. `messages` are those that Arctic should hold."""
-
-    kinds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    duplicates: int = 0
-    voided: int = 0
-    undecodable: int = 0
-
-    @property
-    def messages(self) -> int:
-        """Messages of all kinds."""
-        return sum(self.kinds.values())
+    def _partitions(self, symbols: Sequence[str]) -> list[int] | None:
+        """Where these symbols are; None for all."""
+        if not symbols:
+            return None
+        count = meta.read(self.settings).topics(self.vendor).live[-1].partitions
+        return sorted({partition_of(symbol, count) for symbol in symbols})
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One partition's share of a stretch of time: every message of the slice in exactly one place."""
-
-    partition: int
-    slice: Slice
-    judged: dict[str, Judged]
-    undecodable: list[Undecodable]
+def _is_past(of: Slice) -> bool:
+    return of.end <= time.time_ns()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A frozen plan and what was asked of it. Each iteration reads the log again, to the same end."""
-
-    settings: Settings
-    plan: Plan
-    symbols: frozenset[str]
-    kinds: tuple[str, ...]
-
-    def __iter__(self) -> Iterator[Message]:
-        """Typed messages of all partitions, in one order: (ts_recv, topic, offset)."""
-        for batch in self.batches():
-            rows: list[tuple[int, int, int, Message]] = []
-            for columns in batch.values():
-                keys = zip(columns["ts_recv"], columns["topic"], columns["offset"], strict=True)
-                rows += [(*key, message) for key, message in zip(keys, messages_of(columns), strict=True)]
-            rows.sort(key=lambda row: row[:3])
-            yield from (row[3] for row in rows)
-
-    def batches(self) -> Iterator[dict[str, Columns]]:
-        """Columns by kind of all partitions, stretch of time after stretch of time, each in order."""
-        for stretch in stretches(self.plan):
-            found: dict[str, list[Columns]] = {}
-            for part in self._stretch(stretch):
-                for kind, judged in part.judged.items():
-                    found.setdefault(kind, []).append(judged.kept)
-            whole = {kind: concat(kind, found[kind]).in_order() for kind in self.kinds if kind in found}
-            yield {kind: columns for kind, columns in whole.items() if len(columns)}
-
-    def parts(self) -> Iterator[Part]:
-        """Partition by partition, stretch by stretch, with what was left out and why."""
-        for stretch in stretches(self.plan):
-            yield from self._stretch(stretch)
-
-    def count(self) -> Count:
-        """How many messages of each kind the slice holds, and what was left out of it."""
-        total = Count()
-        for part in self.parts():
-            for kind, judged in part.judged.items():
-                total.kinds[kind] += len(judged.kept)
-                total.duplicates += len(judged.duplicates)
-                total.voided += len(judged.voided)
-            total.undecodable += len(part.undecodable)
-        return total
-
-    def records(self) -> Iterator[Records]:
-        """Raw records of the plan's ranges, the margins' and control records included."""
-        return read(self.settings, self.plan.ranges)
-
-    def _stretch(self, stretch: Slice) -> Iterator[Part]:
-        if stretch == self.plan.slice:
-            plan = self.plan
-        else:
-            partitions = sorted({r.partition for r in self.plan.ranges})
-            plan = resolve(self.settings, self.plan.vendor, stretch, partitions=partitions, within=self.plan)
-        for partition in sorted({r.partition for r in plan.ranges}):
-            yield judged_part(self.settings, plan, partition, stretch, self.symbols, self.kinds)
-
-
-def judged_part(
-    settings: Settings,
-    plan: Plan,
-    partition: int,
-    of: Slice,
-    symbols: frozenset[str] = frozenset(),
-    kinds: Sequence[str] = KINDS,
-    seen: Callable[[Records], object] = lambda _: None,
-) -> Part:
-    """Read, decode and judge one partition of a plan; what lies outside `of` only helps to judge.
-
-    `seen` is shown every batch of records as it is read.
-    """
-    found: dict[str, list[Columns]] = {}
-    voids: list[Columns] = []
-    undecodable: list[Undecodable] = []
-    backfills = {r.number for r in plan.ranges if r.start_reason == "extent"}
-    for records in read(settings, plan.of(partition)):
-        seen(records)
-        decoded = decode_records(records, plan.partitions)
-        undecodable += [
-            bad for bad in decoded.undecodable if of.start <= bad.timestamp_ms * 1_000_000 < of.end
-        ]
-        for kind, columns in decoded.messages.items():
-            if kind in kinds:
-                found.setdefault(kind, []).append(_only(columns, symbols))
-        if decoded.voids is not None:
-            voids.append(decoded.voids)
-    whole = {kind: concat(kind, parts) for kind, parts in found.items()}
-    void = concat("void", voids) if voids else None
-    judged = judge(whole, void, plan.margin, frozenset(backfills))
-    return Part(partition, of, {kind: _inside(j, of) for kind, j in judged.items()}, undecodable)
-
-
-def _inside(judged: Judged, of: Slice) -> Judged:
-    def cut(columns: Columns) -> Columns:
-        inside: Array = (columns["ts_recv"] >= of.start) & (columns["ts_recv"] < of.end)
-        return columns if inside.all() else columns.take(inside)
-
-    return Judged(cut(judged.kept), cut(judged.duplicates), cut(judged.voided))
-
-
-def _only(columns: Columns, symbols: frozenset[str]) -> Columns:
-    if not symbols or symbols.issuperset(columns.symbols):
-        return columns
-    wanted = np.array([symbol in symbols for symbol in columns.symbols], np.bool_)
-    return columns.take(wanted[columns["symbol"]])
-
-
-def stretches(plan: Plan) -> Iterator[Slice]:
-    """The slice cut into equal stretches of time, as many as its records ask for."""
-    of = plan.slice
-    count = max(1, min(plan.records // STRETCH_RECORDS, (of.end - of.start) // NS))
-    step = -(-(of.end - of.start) // count)
-    for start in range(of.start, of.end, step):
-        yield Slice(start, min(of.end, start + step))
-
-
-def _bounds(ago: str) -> tuple[int, int]:
-    now = time.time_ns()
-    whole = parse_slice(ago, "now", now)
-    return whole.start, whole.end
+def _time(t: str | int, now: int) -> int:
+    return parse_time(t, now) if isinstance(t, str) else t
 
 
 def _slice(start: str | int, end: str | int) -> Slice:
