@@ -8,13 +8,13 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tapedeck import endpoints
 from tapedeck.errors import Unavailable
@@ -190,6 +190,50 @@ def answering(settings: Settings) -> Iterator[None]:
         yield
     except KafkaException as e:
         raise unavailable(settings, e.args[0].str()) from e
+
+
+Place = tuple[str, int]
+"""(topic, partition)."""
+
+
+def bounds(settings: Settings, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+    """Each partition's first offset and the one after its last, all asked at once. Raises Unavailable."""
+    asked = list(places)
+    low, high = found(
+        settings, [dict.fromkeys(asked, OffsetSpec.earliest()), dict.fromkeys(asked, OffsetSpec.latest())]
+    )
+    return {place: (low[place], high[place]) for place in asked}
+
+
+def found(settings: Settings, questions: Sequence[Mapping[Place, OffsetSpec]]) -> list[dict[Place, int]]:
+    """The offsets that answer each question, all asked at once; -1: there is none. Raises Unavailable.
+
+    A question about a time (`OffsetSpec.for_timestamp`, UTC ms) asks for the first offset, in the log's
+    order, whose CreateTime is at or past it.
+    """
+    if not any(questions):
+        return [{} for _ in questions]
+    asker = admin(settings)
+    deadline = time.monotonic() + CONTACT_SECONDS
+    while True:
+        asked = [
+            asker.list_offsets(
+                {TopicPartition(*place): spec for place, spec in question.items()},
+                request_timeout=CONTACT_SECONDS,
+            )
+            if question
+            else {}
+            for question in questions
+        ]
+        try:
+            return [
+                {(where.topic, where.partition): answer.result().offset for where, answer in answers.items()}
+                for answers in asked
+            ]
+        except KafkaException as e:
+            if e.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                raise unavailable(settings, e.args[0].str()) from e
+            time.sleep(0.05)
 
 
 def watermarks(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

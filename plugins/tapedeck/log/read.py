@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy as np
 from tapedeck.columns import Array
 from tapedeck.errors import Incomplete
 from tapedeck.log import client, topics
+from tapedeck.log.client import Place
 from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
 from tapedeck.log.plan import Range
 from tapedeck.packed import Packed
 from tapedeck.settings import Settings
 
 BATCH = 10_000
+FEW_BYTES = 32_768
+"""What Kafka is asked for at once where a few records are wanted of each partition."""
 STALL_SECONDS = 60.0
 """How long Kafka may give nothing of a range that it must hold before the read fails."""
 
@@ -36,6 +39,13 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def part(self, first: int, last: int) -> Records:
+        """Records first … last - 1, as views of the same memory."""
+        return Records(
+            self.range, self.offsets[first:last], self.timestamps_ms[first:last],
+            self.keys.part(first, last), self.values.part(first, last),
+        )  # fmt: skip
 
 
 def read(settings: Settings, ranges: Iterable[Range], batch: int = BATCH) -> Iterator[Records]:
@@ -60,31 +70,76 @@ def read_range(settings: Settings, r: Range, batch: int = BATCH) -> Iterator[Rec
             yield from _range(settings, source, r, batch)
 
 
+def together(
+    settings: Settings, ranges: Iterable[Range], until: Callable[[int], bool]
+) -> Iterator[Records]:  # fmt: skip
+    """Records of ranges of different partitions as they come, each from its start until `until(partition)`
+    is true or its end is reached. For a few records of each."""
+    left = {(r.topic, r.partition): r for r in ranges if r.stop > r.start}
+    if not left:
+        return
+    with fetcher(settings, **{"fetch.message.max.bytes": FEW_BYTES}) as source:
+        at = {place: r.start for place, r in left.items()}
+        source.assign(at)
+        for batch in _fetched(settings, source, left, at, BATCH):
+            place = (batch.topic, batch.partition)
+            records = _checked(left[place], batch, at[place])
+            stop = left[place].stop
+            if int(records.offsets[-1]) >= stop:
+                records = records.part(0, stop - at[place])
+            at[place] += len(records)
+            yield records
+            if at[place] >= stop or until(batch.partition):
+                del left[place], at[place]
+                if not left:
+                    return
+                source.assign(at)
+
+
 def _range(settings: Settings, source: Fetcher, r: Range, batch: int) -> Iterator[Records]:
-    low, _ = source.watermarks(r.topic, r.partition)
-    if low > r.start:
-        raise _expired(r, r.start, low)
-    source.assign({(r.topic, r.partition): r.start})
-    position, quiet_since = r.start, time.monotonic()
-    while position < r.stop:
-        batches, events = source.fetch(min(batch, r.stop - position), 0.1)
+    place = (r.topic, r.partition)
+    left, at = {place: r}, {place: r.start}
+    source.assign(at)
+    for found in _fetched(settings, source, left, at, batch):
+        records = _checked(r, found, at[place])
+        at[place] += len(records)
+        if at[place] >= r.stop:
+            left.clear()
+        yield records
+
+
+def _fetched(
+    settings: Settings, source: Fetcher, left: dict[Place, Range], at: dict[Place, int], most: int
+) -> Iterator[Batch]:
+    """What comes of the ranges that are `left`, each from where it is `at`, until none is left."""
+    quiet_since = time.monotonic()
+    while left:
+        missing = sum(r.stop - at[place] for place, r in left.items())
+        batches, events = source.fetch(min(most, missing), 0.1)
         for found in batches:
-            yield _checked(r, found, position)
-            position += len(found)
-            quiet_since = time.monotonic()
-        _look_at(settings, r, events, position)
-        if time.monotonic() - quiet_since > STALL_SECONDS:
+            if (found.topic, found.partition) in left:
+                quiet_since = time.monotonic()
+                yield found
+        for event in events:
+            if r := left.get((event.topic, event.partition)):
+                _look_at(settings, source, r, event, at[event.topic, event.partition])
+        if left and time.monotonic() - quiet_since > STALL_SECONDS:
+            (topic, partition), r = next(iter(left.items()))
             raise client.unavailable(
-                settings, f"{r.topic}[{r.partition}] stands still at offset {position} of {r.stop}"
+                settings, f"{topic}[{partition}] stands still at offset {at[topic, partition]} of {r.stop}"
             )
 
 
-def _look_at(settings: Settings, r: Range, events: list[Event], position: int) -> None:
-    for event in events:
-        if event.name == "_AUTO_OFFSET_RESET":
-            raise _expired(r, position, None)
-        if event.name != "_PARTITION_EOF":
-            raise client.unavailable(settings, f"{r.topic}[{r.partition}] at offset {position}: {event.text}")
+def _look_at(settings: Settings, source: Fetcher, r: Range, event: Event, position: int) -> None:
+    if event.name == "_AUTO_OFFSET_RESET":
+        low = source.watermarks(r.topic, r.partition)[0]
+        raise Incomplete(
+            f"{r.topic}[{r.partition}] no longer holds offset {position}, which the plan names; it now "
+            f"begins at {low}: what Kafka deleted is in Arctic or on the tape; plan the slice anew to read "
+            "what is left"
+        )
+    if event.name != "_PARTITION_EOF":
+        raise client.unavailable(settings, f"{r.topic}[{r.partition}] at offset {position}: {event.text}")
 
 
 def _checked(r: Range, found: Batch, position: int) -> Records:
@@ -95,11 +150,3 @@ def _checked(r: Range, found: Batch, position: int) -> Records:
             "offset: the broker lost records; compare with its other replicas"
         )
     return Records(r, found.offsets, found.timestamps_ms, found.keys, found.values)
-
-
-def _expired(r: Range, wanted: int, low: int | None) -> Incomplete:
-    begins = f"; it now begins at {low}" if low is not None else ""
-    return Incomplete(
-        f"{r.topic}[{r.partition}] no longer holds offset {wanted}, which the plan names{begins}: "
-        "what Kafka deleted is in Arctic or on the tape; plan the slice anew to read what is left"
-    )

@@ -11,7 +11,7 @@ from msgspec import Struct
 from tapedeck.codec import POISON
 from tapedeck.log.meta import Life
 from tapedeck.log.plan import Range
-from tapedeck.log.read import read_range
+from tapedeck.log.read import read_range, together
 from tapedeck.settings import Settings
 
 
@@ -72,26 +72,29 @@ class Shown:
     ts_recv: int
 
 
-def first_shown(settings: Settings, r: Range, sources: Iterable[int], time: int) -> dict[int, Shown]:
-    """For each source, its first record in the range with ts_recv >= time; absent where there is none.
+def first_shown(
+    settings: Settings, ranges: Iterable[Range], sources: Iterable[int], time: int
+) -> dict[int, dict[int, Shown]]:
+    """By partition, for each source its first record in the range with ts_recv >= time; absent where none.
 
-    Reads no further than the last source's first such record.
+    The ranges are of different partitions, and all are looked at together. None is read further than
+    the last source's first such record.
     """
-    missing = set(sources)
-    found: dict[int, Shown] = {}
-    if not missing:
+    wanted = frozenset(sources)
+    found: dict[int, dict[int, Shown]] = {}
+    if not wanted:
         return found
-    for records in read_range(settings, r, batch=500):
+    for records in together(settings, ranges, until=lambda p: found.get(p, {}).keys() >= wanted):
+        shown = found.setdefault(records.range.partition, {})
         for offset, value in zip(records.offsets.tolist(), records.values, strict=True):
             try:
                 head = _head.decode(value)
             except POISON:
                 continue
-            if head.src in missing and head.ts_recv >= time and head.kind != "v":
-                found[head.src] = Shown(offset, head.ts_recv)
-                missing.discard(head.src)
-        if not missing:
-            break
+            if head.src in wanted and head.src not in shown and head.ts_recv >= time and head.kind != "v":
+                shown[head.src] = Shown(offset, head.ts_recv)
+                if len(shown) == len(wanted):
+                    break
     return found
 
 

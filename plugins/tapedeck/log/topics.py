@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from confluent_kafka.error import KafkaError
 
+from tapedeck import endpoints
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.log import client, meta
 from tapedeck.log.meta import Meta, TopicPin, VendorTopics
@@ -18,6 +20,8 @@ from tapedeck.slices import parse_duration
 
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 ROLES = ("live", "backfill", "quarantine")
+VERIFIED_SECONDS = 5.0
+_verified: dict[tuple[object, ...], tuple[float, VendorTopics]] = {}
 
 
 def names(settings: Settings, vendor: str) -> dict[str, str]:
@@ -66,6 +70,15 @@ def _ensure(settings: Settings, vendor: str) -> VendorTopics:
     if fresh:
         meta.put(settings, *fresh)
     return verify(settings, vendor)
+
+
+def verified(settings: Settings, vendor: str) -> VendorTopics:
+    """`verify`, whose answer stands for VERIFIED_SECONDS in this process."""
+    key = (os.getpid(), endpoints.bootstrap(settings), settings.kafka.prefix, vendor)
+    found = _verified.get(key)
+    if found is None or time.monotonic() - found[0] > VERIFIED_SECONDS:
+        found = _verified[key] = (time.monotonic(), verify(settings, vendor))
+    return found[1]
 
 
 def verify(settings: Settings, vendor: str, known: Meta | None = None) -> VendorTopics:
