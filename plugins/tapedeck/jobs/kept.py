@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import structs
 
-from tapedeck import digest
+from tapedeck import digest, native
 from tapedeck.columns import Array, Columns
 from tapedeck.log.plan import Plan
 from tapedeck.log.read import Records
@@ -20,8 +19,6 @@ from tapedeck.packed import Packed, join
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
-
-NAME_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +67,20 @@ class Kept:
     def __len__(self) -> int:
         return len(self.values)
 
-    def names(self) -> list[bytes]:
-        """What tells each record from all others: 16 bytes of key, CreateTime and value."""
+    def names(self) -> Array:
+        """What tells each record from all others (see `names`)."""
         return names(self.keys, self.timestamps_ms, self.values)
 
 
-def names(keys: Packed, timestamps_ms: Array, values: Packed) -> list[bytes]:
-    """16 bytes of BLAKE2b for each record's key, CreateTime and value."""
-    blake2b = hashlib.blake2b
-    found = []
-    null = [False] * len(keys) if keys.null is None else keys.null.tolist()
-    for key, none, ms, value in zip(keys, null, timestamps_ms.tolist(), values, strict=True):
-        head = b"-" if none else b"%d:%b" % (len(key), key)
-        found.append(blake2b(b"%b|%d|%b" % (head, ms, value), digest_size=NAME_BYTES).digest())
+def names(keys: Packed, timestamps_ms: Array, values: Packed) -> Array:
+    """128 bits of each record's key, CreateTime and value: uint64 of shape (n, 2). Kept nowhere."""
+    found = np.empty((len(values), 2), np.uint64)
+    at, times = native.at, np.ascontiguousarray(timestamps_ms)
+    null = None if keys.null is None else np.ascontiguousarray(keys.null)
+    native.names(
+        len(values), at(keys.data), at(keys.bounds), 0 if null is None else at(null), at(times),
+        at(values.data), at(values.bounds), at(found),
+    )  # fmt: skip
     return found
 
 

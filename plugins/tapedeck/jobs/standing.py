@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 from tapedeck import digest
 from tapedeck.columns import Array, Columns
 from tapedeck.errors import BadInput
-from tapedeck.jobs.kept import NAME_BYTES, Kept, names
+from tapedeck.jobs.kept import Kept, names
 from tapedeck.jobs.target import Target
 from tapedeck.log import client
 from tapedeck.log.decode import decode_records
@@ -50,17 +50,16 @@ class Standing:
         here = (self.ts_recv >= kept.slice.start) & (self.ts_recv < kept.slice.end)
         if not here.any():
             return np.arange(len(kept))
-        rows = self.named[here].tobytes()
-        held = {rows[i : i + NAME_BYTES]: n for n, i in enumerate(range(0, len(rows), NAME_BYTES))}
-        if len(held) < int(here.sum()):
+        held, wanted = self.named[here], kept.names()
+        ordered = held[np.lexsort(held.T)]
+        if (ordered[1:] == ordered[:-1]).all(axis=1).any():
             raise self._foreign("a message twice", int(self.offsets[here][0]), kept.slice)
-        wanted = kept.names()
-        absent: Array = np.array([i for i, name in enumerate(wanted) if name not in held], np.int64)
-        if len(wanted) - len(absent) < len(held):
-            strange = min(held[name] for name in held.keys() - set(wanted))
+        strange = ~_among(held, wanted)
+        if strange.any():
             raise self._foreign(
-                "messages that this replay would not write", int(self.offsets[here][strange]), kept.slice
+                "messages that this replay would not write", int(self.offsets[here][strange][0]), kept.slice
             )
+        absent: Array = np.flatnonzero(~_among(wanted, held))
         return absent
 
     def strange(self, of: Slice) -> BadInput:
@@ -93,7 +92,7 @@ def survey(
         return _standing(target, partition, 0, [], [], [])
     found: list[Columns] = []
     offsets: list[Array] = []
-    named: list[bytes] = []
+    named: list[Array] = []
     with client.consumer(settings) as consumer:
         start, stop = _bounds(settings, consumer, target, partition, of)
         start = start if since is None else since
@@ -107,19 +106,21 @@ def survey(
                     at = part["offset"] - records.offsets[0]
                     found.append(part)
                     offsets.append(part["offset"])
-                    named += names(records.keys.take(at), records.timestamps_ms[at], records.values.take(at))
+                    named.append(
+                        names(records.keys.take(at), records.timestamps_ms[at], records.values.take(at))
+                    )
     return _standing(target, partition, stop, found, offsets, named)
 
 
 def _standing(
-    target: Target, partition: int, after: int, found: list[Columns], offsets: list[Array], named: list[bytes]
+    target: Target, partition: int, after: int, found: list[Columns], offsets: list[Array], named: list[Array]
 ) -> Standing:
     nothing = np.zeros(0, np.int64)
     return Standing(
         topic=target.topic, partition=partition, next=after,
         ts_recv=np.concatenate([nothing, *(columns["ts_recv"] for columns in found)]),
         offsets=np.concatenate([nothing, *offsets]),
-        named=np.frombuffer(b"".join(named), np.uint64).reshape(-1, 2),
+        named=np.concatenate([np.zeros((0, 2), np.uint64), *named]),
         digest=digest.add(*(digest.digest(columns) for columns in found)),
     )  # fmt: skip
 
@@ -152,6 +153,18 @@ def _chosen(columns: Columns, of: Slice, symbols: frozenset[str]) -> Columns:
         wanted = np.array([symbol in symbols for symbol in columns.symbols], np.bool_)
         inside &= wanted[columns["symbol"]]
     return columns if inside.all() else columns.take(inside)
+
+
+def _among(names: Array, those: Array) -> Array:
+    """Which names are among those: bool of shape (n,)."""
+    both = np.concatenate([those, names])
+    order = np.lexsort((np.arange(len(both)), both[:, 0], both[:, 1]))  # of equal ones, those come first
+    new = np.ones(len(both), np.bool_)
+    new[1:] = (both[order[1:]] != both[order[:-1]]).any(axis=1)
+    first = np.maximum.accumulate(np.where(new, np.arange(len(both)), 0))
+    found = np.empty(len(both), np.bool_)
+    found[order] = order[first] < len(those)
+    return found[len(those) :]
 
 
 def behind(standing: Standing, ts_recv: Array) -> int:

@@ -24,6 +24,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "td_release": (None, [_A, _N, _A]),
     "td_produce": (_N, [_A, _N, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
     "td_acknowledge": (None, [_A, _N, _A, _A, _A]),
+    "td_names": (None, [_N, _A, _A, _A, _A, _A, _A, _A]),
 }
 
 
@@ -47,6 +48,7 @@ error = _library.td_error
 release = _library.td_release
 produce = _library.td_produce
 acknowledge = _library.td_acknowledge
+names = _library.td_names
 
 
 def at(array: NDArray[Any]) -> int:

@@ -310,3 +310,39 @@ void td_acknowledge(Message *const *messages, int64_t n, int64_t *acknowledged, 
         }
     }
 }
+
+/* ---- names of records ------------------------------------------------------------------------------ */
+
+/* SplitMix64's finaliser (Steele, Lea and Flood 2014). */
+static uint64_t mixed(uint64_t h) {
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebu;
+    return h ^ h >> 31;
+}
+
+static void fold(uint64_t *low, uint64_t *high, const uint8_t *bytes, int64_t length) {
+    for (; length > 0; bytes += 8, length -= 8) {
+        uint64_t word = 0;
+        memcpy(&word, bytes, length < 8 ? (size_t)length : 8);
+        *low = mixed(*low ^ word);
+        *high = mixed(*high ^ word);
+    }
+}
+
+/* 128 bits for each record's key, timestamp and value. */
+void td_names(
+    int64_t n, const uint8_t *keys, const int64_t *key_bounds, const uint8_t *null_keys, const int64_t *timestamps,
+    const uint8_t *values, const int64_t *value_bounds, uint64_t *names
+) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t key_length = key_bounds[i + 1] - key_bounds[i], length = value_bounds[i + 1] - value_bounds[i];
+        uint64_t head[3] = {null_keys && null_keys[i] ? UINT64_MAX : (uint64_t)key_length, (uint64_t)length,
+                            (uint64_t)timestamps[i]};
+        uint64_t low = 0x9e3779b97f4a7c15u, high = 0xc2b2ae3d27d4eb4fu;
+        fold(&low, &high, (const uint8_t *)head, sizeof head);
+        fold(&low, &high, keys + key_bounds[i], key_length);
+        fold(&low, &high, values + value_bounds[i], length);
+        names[2 * i] = low;
+        names[2 * i + 1] = high;
+    }
+}
