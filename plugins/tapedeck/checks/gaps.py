@@ -17,10 +17,11 @@ from tapedeck.columns import Array, Columns
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Where a chain stood: its last seq, and when that was received (UTC ns)."""
+    """Where a chain stood: its last seq, when that was received (UTC ns), and by whom."""
 
     seq: int
     ts_recv: int
+    src: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A chain's first message: the seq that must precede it, its receipt time (UTC ns), its source."""
+
+    prev: int
+    ts_recv: int
+    src: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chains:
     """What the chains of one kind say.
 
@@ -63,8 +73,8 @@ class Chains:
     duplicates: list[Event] = field(default_factory=list)
     reorders: list[Event] = field(default_factory=list)
     resets: list[Event] = field(default_factory=list)
-    heads: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Symbol → (prev, receipt time) of a chain's first message where nothing is known of what was before."""
+    heads: dict[str, Head] = field(default_factory=dict)
+    """By symbol, where a chain begins of which nothing before is known."""
 
 
 def chains(
@@ -101,7 +111,8 @@ def chains(
         name = whole.symbols[int(symbol[first])]
         stood = (before or {}).get(name)
         if stood is None:
-            found.heads[name] = int(prev[first]), int(whole["ts_recv"][places[first]])
+            place = places[first]
+            found.heads[name] = Head(int(prev[first]), int(whole["ts_recv"][place]), int(whole["src"][place]))
         elif prev[first] not in (0, stood.seq):
             broken[first] = True
         if broken[first:last].any():
@@ -113,6 +124,23 @@ def chains(
                 sorted((resets or {}).get(name, ())), margin, found,
             ).go(np.flatnonzero(broken[own]).tolist(), stood)  # fmt: skip
     return found
+
+
+def tails(columns: Columns) -> dict[str, Tail]:
+    """By symbol, where the chains of these messages stand after them."""
+    chained = columns["seq"] != 0
+    if "snapshot" in columns:
+        chained &= columns["snapshot"] == 0
+    part = columns.take(chained)
+    order = np.lexsort((part["seq"], part["ts_recv"], part["symbol"]))
+    symbol = part["symbol"][order]
+    last = order[np.flatnonzero(np.append(symbol[1:] != symbol[:-1], True))] if len(order) else order
+    return {
+        part.symbols[int(part["symbol"][i])]: Tail(
+            int(part["seq"][i]), int(part["ts_recv"][i]), int(part["src"][i])
+        )
+        for i in last.tolist()
+    }
 
 
 @dataclass(slots=True)

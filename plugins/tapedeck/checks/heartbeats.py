@@ -94,7 +94,7 @@ def outages(
         after = ordered[i + 1] if i + 1 < len(ordered) and ordered[i + 1].src == life.src else None
         shown = life.closed if life.closed is not None else last.get((life.src, life.since))
         until = after.since if after else min(of.end, now)
-        found += _late(beats, life)
+        found += late(beats, life)
         found += _disconnected(life, changes, shown, until, after is not None)
         if shown is None:
             continue
@@ -149,7 +149,8 @@ def subtract(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> list[t
     return left
 
 
-def _late(beats: Columns, life: Life) -> list[Outage]:
+def late(beats: Columns, life: Life) -> list[Outage]:
+    """Where a life's heartbeats are further apart than WARN intervals; certain past FAIL."""
     times = _of(beats, life.src, life.since)["ts_recv"]
     gaps = np.diff(times)
     return [

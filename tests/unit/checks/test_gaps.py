@@ -11,7 +11,7 @@ import pytest
 from tapedeck import message as m
 from tapedeck import vendors
 from tapedeck.buses import captured
-from tapedeck.checks.gaps import Chains, Missing, Tail, chains
+from tapedeck.checks.gaps import Chains, Head, Missing, Tail, chains, tails
 from tapedeck.columns import Columns, from_messages
 from tapedeck.message import KIND_OF
 from tapedeck.simulate.faults import Deed, commit, parse_faults
@@ -119,7 +119,8 @@ def test_what_a_vendor_does_not_chain_is_not_judged() -> None:
 
 def test_a_chain_is_held_against_where_it_stood_before() -> None:
     part = trades(10, 11)
-    assert chains(part, MARGIN).heads == {"A": (9, T0)}
+    assert chains(part, MARGIN).heads == {"A": Head(9, T0, 1)}
+    assert tails(part) == {"A": Tail(11, T0 + NS, 1)}
     assert counts(chains(part, MARGIN, before={"A": Tail(9, T0 - NS)})) == (0, 0, 0, 0)
     [gap] = chains(part, MARGIN, before={"A": Tail(5, T0 - NS)}).missing
     assert (gap.first, gap.next, gap.start, gap.end) == (6, 10, T0 - NS, T0)

@@ -1,0 +1,192 @@
+"""Findings: what checks found, each once for ever, with its evidence and its life (DESIGN §1).
+
+A finding is named by what it is about, so running a check again never multiplies it. It is `open`, then
+`repairing`, then `closed` by the run that no longer finds it; or `accepted` by a person, with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, structs
+from pymongo import UpdateOne
+
+from tapedeck.errors import BadInput, Mismatch
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice, format_time
+from tapedeck.store import database
+
+COLLECTION = "findings"
+STATES = ("open", "repairing", "closed", "accepted")
+WHOLE = "*"
+"""Symbol or kind of a finding that is about all of them."""
+LIMIT = 10_000
+"""How many findings are listed at most."""
+
+Reason = Literal["upstream", "collector", "publish", "expired", "quarantine", "writer"]
+Status = Literal["open", "repairing", "closed", "accepted"]
+Verdict = Literal["pass", "warn", "fail"]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong. `start`, `end` and `at` are UTC ns; a check of a slice that holds `at` finds
+    it, if it is still so. `messages`: how many are missing or differ, at least."""
+
+    id: str
+    check: str
+    reason: Reason
+    vendor: str
+    symbol: str
+    kind: str
+    start: int
+    end: int
+    at: int
+    messages: int
+    severity: Literal["warn", "fail"] = "fail"
+    status: Status = "open"
+    evidence: dict[str, Any] = {}
+    first_seen: int = 0
+    last_seen: int = 0
+    closed_by: str = ""
+    accepted_by: str = ""
+    why_accepted: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it (DESIGN §9), times RFC 3339."""
+        head = ("id", "reason", "vendor", "symbol", "kind", "start", "end", "messages", "status")
+        fields = {name: getattr(self, name) for name in head}
+        times = {"start": format_time(self.start), "end": format_time(self.end)}
+        more = {name: getattr(self, name) for name in ("check", "severity", "evidence")}
+        notes = {name: getattr(self, name) for name in ("closed_by", "accepted_by", "why_accepted")}
+        return {**fields, **times, **more, **{name: text for name, text in notes.items() if text}}
+
+
+def identity(check: str, vendor: str, *what: object) -> str:
+    """The id of a finding about this: 16 hexadecimal digits, the same for ever."""
+    return hashlib.sha256("|".join(map(str, (check, vendor, *what))).encode()).hexdigest()[:16]
+
+
+def verdict(found: Iterable[Finding]) -> Verdict:
+    """Of what a run found: those that a person has accepted weigh nothing."""
+    severities = {one.severity for one in found if one.status != "accepted"}
+    return "fail" if "fail" in severities else "warn" if severities else "pass"
+
+
+def record(
+    settings: Settings,
+    vendor: str,
+    checks: Sequence[str],
+    of: Slice,
+    found: Sequence[Finding],
+    run: str,
+    kinds: Iterable[str] | None = None,
+) -> list[Finding]:
+    """Keep what these checks found in a slice, and close what they no longer find there.
+
+    Gives what was found as it now stands: one that a person accepted stays accepted, one that was closed is
+    open again. `kinds`: the run looked only at these. Raises Unavailable.
+    """
+    now = time.time_ns()
+    updates = [_update(one, now) for one in {one.id: one for one in found}.values()]
+    gone: dict[str, Any] = {
+        "vendor": vendor, "check": {"$in": list(checks)}, "at": {"$gte": of.start, "$lt": of.end},
+        "status": {"$in": ["open", "repairing"]}, "_id": {"$nin": [one.id for one in found]},
+    }  # fmt: skip
+    if kinds is not None:
+        gone["kind"] = {"$in": [*kinds, WHOLE]}
+    with database.answering(settings):
+        book = database.collection(settings, COLLECTION)
+        if updates:
+            book.bulk_write(updates, ordered=False)
+        book.update_many(gone, {"$set": {"status": "closed", "closed_by": run, "closed": now}})
+        stands = {d["_id"]: _decode(d) for d in book.find({"_id": {"$in": [one.id for one in found]}})}
+    return [stands[one] for one in dict.fromkeys(one.id for one in found)]
+
+
+def mark_repairing(settings: Settings, ids: Iterable[str], run: str) -> None:
+    """These open findings are being repaired by a run."""
+    with database.answering(settings):
+        database.collection(settings, COLLECTION).update_many(
+            {"_id": {"$in": list(ids)}, "status": "open"}, {"$set": {"status": "repairing", "repair": run}}
+        )
+
+
+def accept(settings: Settings, wanted: str, reason: str, who: str) -> Finding:
+    """Accept a finding, by its id or the beginning of it: it stays known and weighs nothing any more.
+
+    Raises BadInput for no reason, or where none or several are meant.
+    """
+    if not reason.strip():
+        raise BadInput("a finding is accepted with a reason: --reason 'exchange maintenance, announced'")
+    one = find(settings, wanted)
+    change = {
+        "status": "accepted", "accepted_by": who, "why_accepted": reason.strip(), "accepted": time.time_ns()
+    }  # fmt: skip
+    with database.answering(settings):
+        database.collection(settings, COLLECTION).update_one({"_id": one.id}, {"$set": change})
+    return find(settings, one.id)
+
+
+def find(settings: Settings, wanted: str) -> Finding:
+    """The finding whose id is or begins with this. Raises BadInput where none or several do."""
+    if not re.fullmatch("[0-9a-f]{1,16}", wanted):
+        raise BadInput(f"{wanted[:40]!r} is no finding's id: `tapedeck findings` lists them")
+    with database.answering(settings):
+        query = {"_id": {"$regex": f"^{wanted}"}}
+        found = list(database.collection(settings, COLLECTION).find(query, limit=2))
+    if len(found) != 1:
+        what = "more than one finding's id begins" if found else "no finding's id begins"
+        raise BadInput(f"{what} with {wanted!r}: `tapedeck findings` lists them")
+    return _decode(found[0])
+
+
+def listed(settings: Settings, vendor: str = "", status: str = "") -> list[Finding]:
+    """Findings by vendor and time, newest last; only of a vendor or in a state where they are named."""
+    if status and status not in STATES:
+        raise BadInput(f"there is no state {status[:40]!r}: the states are {', '.join(STATES)}")
+    query = {key: value for key, value in (("vendor", vendor), ("status", status)) if value}
+    with database.answering(settings):
+        found = database.collection(settings, COLLECTION).find(query).sort([("at", -1)]).limit(LIMIT)
+        return sorted((_decode(d) for d in found), key=lambda one: (one.vendor, one.at, one.symbol, one.kind))
+
+
+def _update(one: Finding, now: int) -> UpdateOne:
+    """One update by the server, so that two runs at once end as one."""
+    fresh = {
+        name: value
+        for name, value in msgspec.to_builtins(one).items()
+        if name not in ("id", "status", "first_seen", "last_seen", "closed_by", "accepted_by", "why_accepted")
+    }
+    stays = {"$in": ["$status", ["accepted", "repairing"]]}
+    return UpdateOne(
+        {"_id": one.id},
+        [
+            {
+                "$set": {
+                    **{name: {"$literal": value} for name, value in fresh.items()},
+                    "status": {"$cond": [stays, "$status", "open"]},
+                    "first_seen": {"$ifNull": ["$first_seen", now]},
+                    "last_seen": now,
+                    "closed_by": "",
+                }
+            }
+        ],
+        upsert=True,
+    )
+
+
+def _decode(document: dict[str, Any]) -> Finding:
+    known = {field.name for field in structs.fields(Finding)}
+    fields = {name: value for name, value in document.items() if name in known}
+    try:
+        return msgspec.convert({**fields, "id": document["_id"]}, Finding)
+    except msgspec.ValidationError as e:
+        raise Mismatch(
+            f"the finding {document['_id']} is not one that this version of tapedeck can read ({e}): "
+            "read it with the version that wrote it, or remove it"
+        ) from e
