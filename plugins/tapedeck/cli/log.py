@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from tapedeck import endpoints, settings
-from tapedeck.cli.show import FORMATS, write_messages
+from tapedeck.cli.progress import bar
+from tapedeck.cli.show import FOLLOWING, FORMATS, aligned, check_out, output, reader_gone, writer
+from tapedeck.errors import BadInput
 from tapedeck.jobs.known import check_known
 from tapedeck.log import meta
 from tapedeck.log import timeline as timelines
-from tapedeck.log.inventory import inventory
+from tapedeck.log.complete import CompleteThrough, complete_through
+from tapedeck.log.inventory import TopicState, inventory
+from tapedeck.log.marks import Mark
+from tapedeck.log.plan import Plan, from_json
 from tapedeck.log.quarantine import count as count_quarantined
-from tapedeck.slices import format_time
+from tapedeck.log.reading import Reading
+from tapedeck.log.tail import Tail, behind_text
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, format_time
+
+CHUNK = 500
+BEHIND = 5 * NS
+"""A tail that is further behind says so on a terminal, every so often."""
+SAY_SECONDS = 5.0
+T = TypeVar("T")
 
 
 def _list(text: str | None) -> tuple[str, ...]:
@@ -23,16 +44,38 @@ def _list(text: str | None) -> tuple[str, ...]:
 
 @click.command()
 @click.argument("vendor")
-@click.argument("start")
-@click.argument("end")
+@click.argument("start", required=False)
+@click.argument("end", required=False)
 @click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
 @click.option("--kinds", help="Only these, comma-separated: trade, quote, book, status, fields.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, whole or not at all."
+)
+@click.option("--local", is_flag=True, help="The table's times in this machine's zone.")
 @click.option("--count", "only_count", is_flag=True, help="Only count, by kind, with what was left out.")
-@click.option("--json", "as_json", is_flag=True, help="With --count: one JSON object for machines.")
+@click.option(
+    "--plan", "only_plan", is_flag=True, help="Only show which offsets answer; with --json to store it."
+)
+@click.option(
+    "--stored",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Read a plan that --plan --json printed, instead of START and END.",
+)
+@click.option("--everything", is_flag=True, help="Resends, copies and voided messages too, marked.")
+@click.option(
+    "--incomplete",
+    type=click.Choice(("flag", "refuse", "wait")),
+    default="flag",
+    show_default=True,
+    help="What to do where more may come, or some has expired.",
+)
+@click.option("--wait", "deadline", default="5m", show_default=True, help="How long --incomplete wait waits.")
+@click.option("--json", "as_json", is_flag=True, help="The counts, or the plan, as one JSON object.")
 def cat(
-    vendor: str, start: str, end: str, symbols: str | None, kinds: str | None, form: str,
-    only_count: bool, as_json: bool,
+    vendor: str, start: str | None, end: str | None, symbols: str | None, kinds: str | None, form: str,
+    out: Path | None, local: bool, only_count: bool, only_plan: bool, stored: Path | None, everything: bool,
+    incomplete: str, deadline: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Print a vendor's messages with START <= receipt time < END, in order.
 
@@ -40,48 +83,78 @@ def cat(
     Examples:
       tapedeck cat binance_usdm 2024-08-08T23:54:16Z 2024-08-08T23:54:17Z --kinds trade
       tapedeck cat binance_usdm 5m now --count
+      tapedeck cat binance_usdm 2h 1h --incomplete wait --wait 10m --format parquet --out hour.parquet
+      tapedeck cat binance_usdm 2h 1h --plan --json > plan.json; tapedeck cat binance_usdm --stored plan.json
     """
     deck = endpoints.resolve(settings.load())
     line = timelines.timeline(vendor, deck)
-    reading = line.between(start, end, symbols=_list(symbols), kinds=_list(kinds))
+    asked: dict[str, Any] = {"symbols": _list(symbols), "kinds": _list(kinds), "everything": everything}
+    check_out("table" if only_count or only_plan or as_json else form, out)
+    if stored is not None:
+        if start is not None:
+            raise BadInput("--stored takes the place of START and END: give one or the other")
+        reading = line.reading(from_json(stored.read_bytes()), **asked)
+    elif start is None or end is None:
+        raise BadInput(
+            f"a slice needs START and END: `tapedeck cat {vendor} 5m now`, or a plan with --stored"
+        )
+    else:
+        reading = line.between(
+            start, end, **asked, incomplete=incomplete, deadline=deadline, waiting=_waiting(deadline)  # type: ignore[arg-type]
+        )  # fmt: skip
+    if only_plan:
+        click.echo(reading.plan.to_json() if as_json else reading.plan.table())
+        return
     for note in reading.plan.notes:
         click.echo(f"note: {note}", err=True)
-    if not (only_count or as_json):
-        seen: set[str] = set()
-
-        def noted() -> object:
-            for message in reading:
-                seen.add(message.symbol)
-                yield message
-
-        if not write_messages(noted(), form):  # type: ignore[arg-type]
-            check_known(deck, vendor, _list(symbols))
-            click.echo(f"{vendor} has no messages in {reading.plan.slice}", err=True)
-        return
-    total = reading.count()
-    if not total.messages:
+    if only_count or as_json:
+        _count(deck, reading, as_json)
+    elif not _print(reading, form, out, local):
         check_known(deck, vendor, _list(symbols))
-    quarantined = count_quarantined(deck, vendor, reading.plan.slice)
+        click.echo(f"{vendor} has no messages in {reading.plan.slice}", err=True)
+
+
+def _print(reading: Reading, form: str, out: Path | None, local: bool) -> int:
+    """Write the messages and give how many those were."""
+    count = 0
+    with bar("reading", reading.plan.records, beside_output=out is None) as advance, output(out) as stream:
+        reading = replace(reading, seen=lambda records: advance(len(records)))
+        if form == "parquet":
+            from tapedeck.cli.parquet import write_parquet
+
+            return write_parquet(reading.batches(), stream, reading.everything)
+        to = writer(form, stream, local, reading.everything)
+        for chunk in _chunks(reading.marked(), CHUNK):
+            to.write(chunk)
+            count += len(chunk)
+    return count
+
+
+def _count(deck: Settings, reading: Reading, as_json: bool) -> None:
+    plan = reading.plan
+    with bar("counting", plan.records) as advance:
+        total = replace(reading, seen=lambda records: advance(len(records))).count()
+    if not total.messages:
+        check_known(deck, plan.vendor, sorted(reading.symbols))
     whole = {
         "messages": total.messages,
         "kinds": {kind: n for kind, n in total.kinds.items() if n},
         "duplicates": total.duplicates,
         "voided": total.voided,
         "undecodable": total.undecodable,
-        "quarantined": quarantined,
-        "complete": reading.plan.complete,
-        "start": format_time(reading.plan.slice.start),
-        "end": format_time(reading.plan.slice.end),
+        "quarantined": count_quarantined(deck, plan.vendor, plan.slice),
+        "complete": plan.complete,
+        "start": format_time(plan.slice.start),
+        "end": format_time(plan.slice.end),
     }
     if as_json:
         click.echo(json.dumps(whole))
         return
-    click.echo(f"{vendor} {reading.plan.slice}")
+    click.echo(f"{plan.vendor} {plan.slice}")
     for kind, n in total.kinds.items():
         if n:
             click.echo(f"{kind:<12}{n:>14,}")
-    click.echo(f"{'messages':<12}{total.messages:>14,}")
-    for name in ("duplicates", "voided", "undecodable", "quarantined"):
+    for name in ("messages", "duplicates", "voided", "undecodable", "quarantined"):
         click.echo(f"{name:<12}{whole[name]:>14,}")
     if not total.messages:
         click.echo("the slice holds no messages")
@@ -90,27 +163,85 @@ def cat(
 @click.command()
 @click.argument("vendor")
 @click.option("--since", default=None, help="Begin so long ago (5m) or at an RFC 3339 time; default now.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-def tail(vendor: str, since: str | None, form: str) -> None:
-    """Follow a vendor's live messages; Ctrl-C ends it.
+@click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
+@click.option("--kinds", help="Only these, comma-separated: trade, quote, book, status, fields.")
+@click.option("--format", "form", type=click.Choice(FOLLOWING), default="table", show_default=True)
+@click.option("--local", is_flag=True, help="The table's times in this machine's zone.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: the same as --format jsonl.")
+def tail(
+    vendor: str, since: str | None, symbols: str | None, kinds: str | None, form: str, local: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Follow a vendor's live messages; Ctrl-C ends it. On a terminal it says when it is behind.
 
     \b
-    Example:
+    Examples:
       tapedeck tail binance_usdm --since 5m
+      tapedeck tail binance_usdm --symbols BTCUSDT --kinds trade --format jsonl
     """
     deck = endpoints.resolve(settings.load())
-    write_messages(timelines.timeline(vendor, deck).tail(since), form)
+    form = "jsonl" if as_json else form
+    check_out(form, None)
+    following = timelines.timeline(vendor, deck).tail(since, symbols=_list(symbols), kinds=_list(kinds))
+    to = writer(form, sys.stdout.buffer, local)
+    said, next_say = False, time.monotonic() + SAY_SECONDS
+    try:
+        for batch in following.batches():
+            to.write([(message, Mark.KEPT) for message in batch])
+            if batch:
+                sys.stdout.flush()
+            elif reader_gone():
+                return
+            if sys.stderr.isatty() and time.monotonic() >= next_say:
+                said, next_say = _say_behind(following, said), time.monotonic() + SAY_SECONDS
+    except KeyboardInterrupt:
+        return
+
+
+def _say_behind(following: Tail, said: bool) -> bool:
+    """Tell on stderr how far the tail is behind, and once when it is not any more."""
+    behind = following.behind
+    if behind.records and behind.ns > BEHIND:
+        click.echo(f"tail: {behind_text(behind)}", err=True)
+        return True
+    if said:
+        click.echo("tail: has caught up", err=True)
+    return False
+
+
+def _waiting(deadline: str) -> Any:
+    """What tells on a terminal for whom a slice waits, when that changes."""
+    told: list[tuple[str, ...]] = []
+
+    def tell(plan: Plan) -> None:
+        if sys.stderr.isatty() and told != [plan.notes]:
+            told[:] = [plan.notes]
+            why = "; ".join(plan.notes) or "its end is ahead of now"
+            click.echo(f"waiting at most {deadline}: {why}", err=True)
+
+    return tell
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk
 
 
 @click.command()
 @click.argument("vendor", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def topics(vendor: str | None, as_json: bool) -> None:
-    """List each vendor's topics: partitions, records, first and last time, sources.
+    """List each vendor's topics, and up to when its log is complete.
+
+    "~" before bytes: estimated from a sample, before compression. "left": until Kafka deletes the first
+    record. Complete-through is the least time that an open collector has shown in a partition; the
+    collector that holds it back is named.
 
     \b
-    Example:
-      tapedeck topics binance_usdm
+    Examples:
+      tapedeck topics
+      tapedeck topics binance_usdm --json
     """
     deck = endpoints.resolve(settings.load())
     if vendor:
@@ -118,21 +249,56 @@ def topics(vendor: str | None, as_json: bool) -> None:
     recorded = {pin.vendor for pin in meta.read(deck).pins.values()}
     wanted = [vendor] if vendor else sorted(recorded & set(deck.vendors))
     states = {name: inventory(deck, name) for name in wanted}
+    through = {name: complete_through(deck, name) for name in wanted}
     if as_json:
-        click.echo(json.dumps({"vendors": msgspec.to_builtins(states)}))
+        click.echo(json.dumps({
+            "vendors": msgspec.to_builtins(states), "complete_through": msgspec.to_builtins(through)
+        }))  # fmt: skip
         return
-    rows = [state for vendors in states.values() for state in vendors]
-    if not rows:
+    if not states:
         click.echo("no vendor is recorded yet")
         return
-    wide = max(len(row.topic) for row in rows)
-    click.echo(
-        f"{'topic':<{wide}}  {'role':<10}  parts  {'records':>12}  {'first (UTC)':<24}  {'last':<24}  src"
+    head = ("topic", "role", "parts", "records", "bytes", "first (UTC)", "last", "left", "src")
+    rows = [_topic(state) for of_vendor in states.values() for state in of_vendor]
+    for line in aligned(head, rows, right={2, 3, 4, 7}):
+        click.echo(line)
+    for name, whole in through.items():
+        click.echo(_complete(name, whole))
+
+
+def _topic(state: TopicState) -> tuple[str, ...]:
+    first, last = (format_time(ms * 1_000_000) if ms else "" for ms in (state.first_ms, state.last_ms))
+    left = "for ever" if state.retention_ms is None else "" if state.left_ms is None else _span(state.left_ms)
+    return (
+        state.topic, state.role, str(state.partitions), f"{state.records:,}",
+        f"~{_bytes(state.bytes)}" if state.records else "0", first, last, left,
+        ", ".join(map(str, state.sources)),
+    )  # fmt: skip
+
+
+def _complete(vendor: str, whole: CompleteThrough) -> str:
+    if whole.time is None:
+        return f"{vendor}: no collector is open, nobody is waited for"
+    behind = sorted({one.by for one in whole.partitions if one.by is not None} - {whole.by})
+    held = [one.partition for one in whole.partitions if one.time == whole.time]
+    where = f" in partition {held[0]}" if len(held) == 1 < len(whole.partitions) else ""
+    others = f"; in others by {', '.join(map(str, behind))}" if behind else ""
+    return (
+        f"{vendor}: complete through {format_time(whole.time)}, held back by collector {whole.by}{where}"
+        f"{others}"
     )
-    for row in rows:
-        first, last = (format_time(ms * 1_000_000) if ms else "" for ms in (row.first_ms, row.last_ms))
-        sources = ", ".join(map(str, row.sources))
-        click.echo(
-            f"{row.topic:<{wide}}  {row.role:<10}  {row.partitions:>5}  {row.records:>12,}  "
-            f"{first:<24}  {last:<24}  {sources}"
-        )
+
+
+def _bytes(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def _span(ms: int) -> str:
+    """`6 d 3 h`, `3 h 12 min`, `12 min`."""
+    minutes = max(0, ms) // 60_000
+    days, hours = minutes // 1440, minutes // 60 % 24
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

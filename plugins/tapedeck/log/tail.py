@@ -2,58 +2,229 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import KafkaException
 
-from tapedeck.codec import POISON
-from tapedeck.log import client, topics
+from tapedeck.errors import Incomplete, Mismatch, Unavailable
+from tapedeck.log import client, meta, topics
+from tapedeck.log.client import Place
+from tapedeck.log.decode import Decoded, decode_records
+from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
 from tapedeck.log.meta import TopicPin
-from tapedeck.message import WHOLE_FEED, Heartbeat, Message, Status, Void, decode
+from tapedeck.log.plan import Range
+from tapedeck.log.read import Records
+from tapedeck.message import KINDS, Book, Message, Status
 from tapedeck.partitions import partition_of
+from tapedeck.rows import messages_of
 from tapedeck.settings import Settings
+from tapedeck.slices import NS, parse_duration
+
+MOST = 10_000
+LIKES = 400_000
+"""How many messages are remembered at most, over all partitions, to know copies of them."""
+IDENTITY_SECONDS = 5.0
+PASSING = frozenset(
+    {
+        "_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "REQUEST_TIMED_OUT",
+        "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "BROKER_NOT_AVAILABLE", "NETWORK_EXCEPTION",
+        "REPLICA_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "OFFSET_NOT_AVAILABLE",
+    }
+)  # fmt: skip
+"""Errors of a broker that is away or starts again: librdkafka goes on by itself."""
 
 
-def tail(settings: Settings, vendor: str, start: int) -> Iterator[Message]:
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How far a tail is behind the log's end: records not yet read, and ns since the last time it showed."""
+
+    records: int
+    ns: int
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is known of one partition."""
+
+    pin: TopicPin
+    partition: int
+    position: int
+    shown: int
+    last: dict[int, int] = field(default_factory=dict)
+    """By source, the stamp of its last message: its stamps strictly increase."""
+    likes: OrderedDict[tuple[object, ...], _Like] = field(default_factory=OrderedDict)
+
+
+@dataclass(slots=True)
+class _Like:
+    """Messages of one seq: when the last one came, how many were handed out, how many of each source."""
+
+    time: int
+    out: int = 0
+    of: dict[int, int] = field(default_factory=dict)
+
+
+class Tail:
     """Messages with ts_recv >= start (UTC ns) as they come, without end.
 
-    A source's stamps strictly increase in a partition, so one at or below the last is a resend and is
-    left out. What can't be decoded is left out too: `cat --count` counts it. Raises Unavailable where
-    Kafka fails, Mismatch for a topic that is not as pinned.
+    What is published is read once from there on, so between the past and the present there is no seam. In
+    order within a partition (of several, as they come). Left out are resends, copies of what another source
+    has shown within the vendor's margin (where `seq` tells; of two sources whoever is first stays), control
+    records, and what can't be decoded: `cat --count` counts it. A broker may end and begin again meanwhile.
+    Raises Incomplete where Kafka deleted what was not yet read, Mismatch for a topic that is not as pinned,
+    Unavailable where Kafka fails otherwise.
     """
-    pins = {pin.name: pin for pin in topics.verify(settings, vendor).live}
-    last: dict[tuple[str, int, int], int] = {}
-    with client.consumer(settings, **{"fetch.wait.max.ms": 100}) as consumer:
-        _begin(settings, consumer, list(pins.values()), start)
-        while True:
-            for record in consumer.consume(1000, 0.05):
-                error = record.error()
-                if error is not None:
-                    if error.name() in ("_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN"):
-                        continue
-                    raise client.unavailable(settings, error.str())
-                try:
-                    message = decode(record.value())
-                except POISON:
-                    continue
-                source = (record.topic(), record.partition(), message.src)
-                if isinstance(message, Heartbeat | Void) or message.ts_recv < start:
-                    continue
-                if message.ts_recv <= last.get(source, 0):
-                    continue
-                last[source] = message.ts_recv
-                home = partition_of(WHOLE_FEED, pins[record.topic()].partitions)
-                whole_feed = isinstance(message, Status) and message.symbol == WHOLE_FEED
-                if not whole_feed or record.partition() == home:
-                    yield message
+
+    def __init__(
+        self,
+        settings: Settings,
+        vendor: str,
+        start: int,
+        symbols: Collection[str] = (),
+        kinds: Sequence[str] = KINDS,
+    ) -> None:
+        self._settings, self._vendor, self._start = settings, vendor, start
+        self._symbols, self._kinds = frozenset(symbols), frozenset(kinds)
+        self._margin = parse_duration(settings.vendor(vendor).margin)
+        known = meta.read(settings)
+        pins = topics.verify(settings, vendor, known).live
+        lives = [life for life in known.lives if life.vendor == vendor]
+        self._several = len({life.src for life in lives if life.closed is None or life.closed >= start}) > 1
+        self._lanes = {
+            (pin.name, p): _Lane(pin, p, offset, start) for pin in pins for p, offset in self._begin(pin)
+        }
+        self._most_likes = max(1, LIKES // max(1, len(self._lanes)))
+        self._highs: dict[Place, int] = {}
+
+    def __iter__(self) -> Iterator[Message]:
+        """Message after message, waiting for each."""
+        for batch in self.batches():
+            yield from batch
+
+    @property
+    def behind(self) -> Behind:
+        """How far the tail is behind now."""
+        left = {place: self._highs.get(place, 0) - lane.position for place, lane in self._lanes.items()}
+        late = [self._lanes[place].shown for place, records in left.items() if records > 0]
+        return Behind(
+            sum(max(0, records) for records in left.values()), time.time_ns() - min(late) if late else 0
+        )
+
+    def batches(self) -> Iterator[list[Message]]:
+        """Messages as they come, many at once; an empty list where nothing has come for a moment."""
+        next_look = time.monotonic() + IDENTITY_SECONDS
+        with fetcher(self._settings, **{"fetch.wait.max.ms": 100}) as source:
+            source.assign({place: lane.position for place, lane in self._lanes.items()})
+            while True:
+                batches, events = source.fetch(MOST, 0.05)
+                for event in events:
+                    self._look_at(event)
+                for batch in batches:
+                    yield self._taken(source, batch)
+                if not batches:
+                    yield []
+                if time.monotonic() >= next_look:
+                    self._look_again()
+                    next_look = time.monotonic() + IDENTITY_SECONDS
+
+    def _begin(self, pin: TopicPin) -> Iterator[tuple[int, int]]:
+        """(partition, offset) of the first record at or past the start; where there is none, the end."""
+        wanted = {partition_of(symbol, pin.partitions) for symbol in self._symbols} or range(pin.partitions)
+        bounds = client.bounds(self._settings, [(pin.name, p) for p in wanted])  # before the times are asked
+        with client.consumer(self._settings) as consumer:
+            asked = dict.fromkeys(wanted, self._start // 1_000_000)
+            found = client.offsets_at(self._settings, consumer, pin.name, asked)
+        for p, offset in found.items():
+            yield p, bounds[pin.name, p][1] if offset < 0 else offset
+
+    def _taken(self, source: Fetcher, batch: Batch) -> list[Message]:
+        place = (batch.topic, batch.partition)
+        lane = self._lanes[place]
+        if int(batch.offsets[0]) != lane.position or len(batch) != batch.offsets[-1] - batch.offsets[0] + 1:
+            raise Incomplete(
+                f"{batch.topic}[{batch.partition}] lacks offset {lane.position} though it must hold every "
+                "offset: the broker lost records; compare with its other replicas"
+            )
+        lane.position += len(batch)
+        self._highs[place] = max(lane.position, source.seen_watermarks(*place)[1])
+        r = Range(
+            topic=lane.pin.name, topic_id=lane.pin.id, number=lane.pin.number, partition=lane.partition,
+            start=int(batch.offsets[0]), stop=lane.position, start_reason="exact", stop_reason="watermark",
+        )  # fmt: skip
+        decoded = decode_records(
+            Records(r, batch.offsets, batch.timestamps_ms, batch.keys, batch.values), lane.pin.partitions
+        )
+        self._show(lane, decoded)
+        rows: list[tuple[int, str, Message]] = []
+        for kind, columns in decoded.messages.items():
+            offsets = columns["offset"].tolist()
+            rows += [(offset, kind, one) for offset, one in zip(offsets, messages_of(columns), strict=True)]
+        rows.sort(key=lambda row: row[0])
+        return [one for _, kind, one in rows if self._stands(lane, kind, one)]
+
+    def _show(self, lane: _Lane, decoded: Decoded) -> None:
+        parts = [*decoded.messages.values()]
+        if decoded.heartbeats is not None:
+            parts.append(decoded.heartbeats)
+            self._several = self._several or len(set(decoded.heartbeats["src"].tolist())) > 1
+        lane.shown = max([lane.shown, *(int(part["ts_recv"].max()) for part in parts)])
+
+    def _stands(self, lane: _Lane, kind: str, one: Message) -> bool:
+        if one.ts_recv < self._start or one.ts_recv <= lane.last.get(one.src, 0):
+            return False
+        lane.last[one.src] = one.ts_recv
+        if len(lane.last) > 1:
+            self._several = True
+        if self._several and one.seq and not isinstance(one, Status) and self._is_copy(lane, kind, one):
+            return False
+        return kind in self._kinds and (not self._symbols or one.symbol in self._symbols)
+
+    def _is_copy(self, lane: _Lane, kind: str, one: Message) -> bool:
+        """Whether another source's like was handed out: the n-th of one is like the n-th of another."""
+        key = (kind, one.symbol, one.seq, one.snapshot if isinstance(one, Book) else 0)
+        like = lane.likes.get(key)
+        if like is None or abs(one.ts_recv - like.time) > self._margin:
+            like = lane.likes[key] = _Like(one.ts_recv)
+        lane.likes.move_to_end(key)
+        like.time = max(like.time, one.ts_recv)
+        like.of[one.src] = like.of.get(one.src, 0) + 1
+        oldest = next(iter(lane.likes.values()))
+        if len(lane.likes) > self._most_likes or oldest.time < one.ts_recv - 2 * self._margin:
+            lane.likes.popitem(last=False)
+        if like.of[one.src] <= like.out:
+            return True
+        like.out = like.of[one.src]
+        return False
+
+    def _look_at(self, event: Event) -> None:
+        if event.name in PASSING or (not event.topic and event.name.startswith("_")):
+            return
+        if event.name == "_AUTO_OFFSET_RESET":
+            raise Incomplete(
+                f"{event.topic}[{event.partition}] no longer holds offset {event.offset}: Kafka deleted it "
+                "before it was read; begin again from a later time, what was deleted is in Arctic"
+            )
+        where = f"{event.topic}[{event.partition}] at offset {event.offset}: " if event.topic else ""
+        raise client.unavailable(self._settings, f"{where}{event.text}")
+
+    def _look_again(self) -> None:
+        """Prove the topics to be those that were begun with: a topic made again is not noticed otherwise."""
+        expected = {lane.pin.name: lane.pin.id for lane in self._lanes.values()}
+        try:
+            found = topics.topic_ids(client.admin(self._settings), expected)
+        except (KafkaException, Unavailable):
+            return  # away: the next look tells
+        for name, identity in found.items():
+            if identity != expected[name]:
+                raise Mismatch(
+                    f"the topic {name} was deleted and made again while it was followed: what it held is "
+                    "gone; look at `tapedeck topics`, then begin again"
+                )
 
 
-def _begin(settings: Settings, consumer: Consumer, pins: list[TopicPin], start: int) -> None:
-    """Assign all partitions at the first record at or past `start`; where there is none, at the end."""
-    positions = []
-    for pin in pins:
-        ends = {p: client.watermarks(settings, consumer, pin.name, p)[1] for p in range(pin.partitions)}
-        asked = dict.fromkeys(ends, start // 1_000_000)
-        for p, offset in client.offsets_at(settings, consumer, pin.name, asked).items():
-            positions.append(TopicPartition(pin.name, p, ends[p] if offset < 0 else offset))
-    consumer.assign(positions)
+def behind_text(behind: Behind) -> str:
+    """One line for a person."""
+    return f"{behind.ns / NS:,.1f} s and {behind.records:,} records behind"

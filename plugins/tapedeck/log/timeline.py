@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tapedeck import endpoints
@@ -12,7 +12,7 @@ from tapedeck.log import meta
 from tapedeck.log.plan import Plan
 from tapedeck.log.reading import Count, Reading
 from tapedeck.log.resolve import resolve
-from tapedeck.log.tail import tail
+from tapedeck.log.tail import Tail
 from tapedeck.message import KINDS, Message, check_kinds, check_symbol
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings, load
@@ -118,13 +118,17 @@ class Timeline:
         whole = parse_slice(ago, "now", now)
         return self.between(whole.start, whole.end, **more)
 
-    def tail(self, from_: str | int | None = None) -> Iterator[Message]:
-        """Live messages from that time on (now by default), without end, as they come.
+    def tail(
+        self, from_: str | int | None = None, *, symbols: Sequence[str] = (), kinds: Sequence[str] = ()
+    ) -> Tail:
+        """Live messages from that time on (now by default), without end, as they come; see `Tail`.
 
-        Resends are left out. In order within a partition; partitions as they arrive.
+        Iterate over it; its `behind` says how far it is behind the log's end.
         """
         now = time.time_ns()
-        return tail(self.settings, self.vendor, now if from_ is None else _time(from_, now))
+        start = now if from_ is None else _time(from_, now)
+        wanted = tuple(check_symbol(symbol) for symbol in symbols)
+        return Tail(self.settings, self.vendor, start, wanted, check_kinds(tuple(kinds)) or KINDS)
 
     def plan(self, start: str | int, end: str | int, *, symbols: Sequence[str] = ()) -> Plan:
         """The offset ranges that the slice resolves to now."""
