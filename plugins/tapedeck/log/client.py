@@ -22,6 +22,8 @@ from tapedeck.settings import Settings
 
 CONTACT_SECONDS = 10.0
 """How long a first contact may take before Kafka counts as unreachable."""
+REQUEST_SECONDS = 30.0
+"""How long a question may take after that: a busy machine answers late."""
 
 _LEADERLESS = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -219,7 +221,7 @@ def found(settings: Settings, questions: Sequence[Mapping[Place, OffsetSpec]]) -
         asked = [
             asker.list_offsets(
                 {TopicPartition(*place): spec for place, spec in question.items()},
-                request_timeout=CONTACT_SECONDS,
+                request_timeout=REQUEST_SECONDS,
             )
             if question
             else {}

@@ -186,7 +186,7 @@ def describe(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]
     if not topics:
         return {}
     found = {}
-    for name, future in admin.describe_topics(TopicCollection(topics), request_timeout=10).items():
+    for name, future in admin.describe_topics(TopicCollection(topics), request_timeout=client.REQUEST_SECONDS).items():
         try:
             description = future.result()
             found[name] = (str(description.topic_id), len(description.partitions))
@@ -200,7 +200,7 @@ def configs(admin: AdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
     """The configuration in force of topics that exist."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
     found = {}
-    futures = admin.describe_configs(resources, request_timeout=10) if resources else {}
+    futures = admin.describe_configs(resources, request_timeout=client.REQUEST_SECONDS) if resources else {}
     for resource, future in futures.items():
         try:
             found[resource.name] = {key: entry.value for key, entry in future.result().items()}
