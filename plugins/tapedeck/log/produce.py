@@ -228,7 +228,9 @@ def value_limits(settings: Settings, topics: Sequence[str]) -> dict[str, int]:
     try:
         configs = {
             resource.name: future.result()
-            for resource, future in admin.describe_configs(resources, request_timeout=client.REQUEST_SECONDS).items()
+            for resource, future in admin.describe_configs(
+                resources, request_timeout=client.REQUEST_SECONDS
+            ).items()
         }
     except KafkaException as e:
         raise client.unavailable(settings, e.args[0].str()) from e

@@ -186,7 +186,9 @@ def describe(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]
     if not topics:
         return {}
     found = {}
-    for name, future in admin.describe_topics(TopicCollection(topics), request_timeout=client.REQUEST_SECONDS).items():
+    for name, future in admin.describe_topics(
+        TopicCollection(topics), request_timeout=client.REQUEST_SECONDS
+    ).items():
         try:
             description = future.result()
             found[name] = (str(description.topic_id), len(description.partitions))
