@@ -1,10 +1,9 @@
-"""`tapedeck collect`, `load`, `tape` and `quarantine`: what is recorded, and what was captured elsewhere."""
+"""`tapedeck collect`, `load` and `tape`: what is recorded, and what was captured elsewhere."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tapedeck import settings, vendors
-from tapedeck.log import quarantine as quarantined
 from tapedeck.slices import format_time
 from tapedeck.tape import collector, listing
 from tapedeck.tape import load as loading
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.load import Loaded
-
-SAMPLE = 160
 
 
 @click.command()
@@ -117,41 +113,6 @@ def tape(vendor: str, as_json: bool) -> None:
             click.echo(f"  {s.file:<35}  {span}  {s.lines:>12,} lines  {s.bytes:>15,} bytes  {through}")
         stamp = format_time(one.acknowledged) if one.acknowledged else "nothing yet"
         click.echo(f"  acknowledged by Kafka through {stamp}")
-
-
-@click.command()
-@click.argument("vendor")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
-def quarantine(vendor: str, as_json: bool) -> None:
-    """List what could not be published as messages, by reason, with a sample; redeemed payloads left out.
-
-    \b
-    Example:
-      tapedeck quarantine binance_usdm
-    """
-    standing = quarantined.standing(settings.load(), vendor)
-    counts = Counter(entry.reason for entry in standing)
-    samples = {entry.reason: entry for entry in reversed(standing)}
-    if as_json:
-        reasons = [
-            {
-                "reason": reason, "count": count,
-                "src": samples[reason].src, "recv_ns": samples[reason].recv_ns,
-                "sample": samples[reason].payload[:SAMPLE].decode("utf-8", "replace"),
-            }
-            for reason, count in counts.most_common()
-        ]  # fmt: skip
-        click.echo(json.dumps({"quarantined": len(standing), "reasons": reasons}))
-        return
-    if not standing:
-        click.echo(f"nothing of {vendor} is in quarantine")
-    for reason, count in counts.most_common():
-        entry = samples[reason]
-        click.echo(f"{count:>10,}  {reason}")
-        payload = entry.payload[:SAMPLE].decode("utf-8", "replace")
-        text = "".join(c if c.isprintable() else "·" for c in payload)
-        more = " …" if max(entry.size, len(entry.payload)) > SAMPLE else ""
-        click.echo(f"{'':>12}first by {entry.src} at {format_time(entry.recv_ns)}: {text}{more}")
 
 
 def _line(one: Loaded) -> str:

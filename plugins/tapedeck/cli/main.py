@@ -15,10 +15,11 @@ from tapedeck.errors import TapedeckError
 VERBS = {
     "up": "servers", "down": "servers", "status": "servers", "doctor": "servers", "config": "config",
     "simulate": "simulate",
-    "collect": "collect", "load": "collect", "tape": "collect", "quarantine": "collect",
+    "collect": "collect", "load": "collect", "tape": "collect", "quarantine": "quarantine",
     "write": "store", "read": "store",
     "cat": "log", "tail": "log", "topics": "log",
     "replay": "jobs", "backfill": "jobs", "receipts": "jobs",
+    "gaps": "checks", "reconcile": "checks", "findings": "checks",
 }  # fmt: skip
 """Each verb and the file of this folder that holds it."""
 

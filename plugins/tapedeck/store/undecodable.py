@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from pymongo import UpdateOne
 
@@ -18,7 +19,7 @@ def enter(settings: Settings, vendor: str, found: Iterable[Undecodable]) -> None
     """Enter each record once, by (topic id, partition, offset); entering it again changes nothing."""
     updates = [
         UpdateOne(
-            {"_id": f"{u.topic_id}|{u.partition}|{u.offset}"},
+            {"_id": name(u)},
             {
                 "$setOnInsert": {
                     "vendor": vendor, "topic_id": u.topic_id, "partition": u.partition,
@@ -34,10 +35,37 @@ def enter(settings: Settings, vendor: str, found: Iterable[Undecodable]) -> None
             database.collection(settings, "undecodable").bulk_write(updates, ordered=False)
 
 
+def name(u: Undecodable) -> str:
+    """What a record is entered by."""
+    return f"{u.topic_id}|{u.partition}|{u.offset}"
+
+
 def count(settings: Settings, vendor: str, of: Slice) -> int:
-    """How many records of the slice, by CreateTime, are entered."""
+    """How many records of the slice, by CreateTime, are entered and can't be decoded to this day."""
     within = {"$gte": of.start // MS, "$lt": -(-of.end // MS)}
     with database.answering(settings):
         return database.collection(settings, "undecodable").count_documents(
-            {"vendor": vendor, "timestamp_ms": within}
+            {"vendor": vendor, "timestamp_ms": within, "decoded": {"$exists": False}}
+        )
+
+
+def standing(settings: Settings, vendor: str) -> list[Undecodable]:
+    """Every record of the vendor that is entered and was never marked, by place."""
+    with database.answering(settings):
+        found = database.collection(settings, "undecodable").find(
+            {"vendor": vendor, "decoded": {"$exists": False}}
+        )
+        entries = [
+            Undecodable(d["topic_id"], d["partition"], d["offset"], d["timestamp_ms"], d["reason"])
+            for d in found
+        ]
+    return sorted(entries, key=lambda u: (u.topic_id, u.partition, u.offset))
+
+
+def mark(settings: Settings, found: Iterable[Undecodable], now: datetime) -> None:
+    """Mark records that can be decoded now, and whose windows were rebuilt, with the time of it."""
+    names = [name(u) for u in found]
+    with database.answering(settings):
+        database.collection(settings, "undecodable").update_many(
+            {"_id": {"$in": names}, "decoded": {"$exists": False}}, {"$set": {"decoded": now}}
         )
