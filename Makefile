@@ -69,9 +69,10 @@ bench: setup ## time everything that has a number to beat; ONLY=name for one
 faults: setup ## long fault campaigns: SEEDS=100 of each
 	@FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults --timeout 0
 
-requirements: setup ## compile requirements.txt anew from pyproject.toml
+requirements: setup ## compile requirements*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header -c requirements.txt --group dev -o requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header -c requirements.txt --group cluster -o requirements-cluster.txt
 
 clean: down ## end the servers and remove their state; the tape and all data go with it
 	@rm -rf .tapedeck

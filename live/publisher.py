@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tapedeck import settings
+from tapedeck import health, logs, settings
 from tapedeck.errors import TapedeckError
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.publish import publish
@@ -19,12 +19,12 @@ from tapedeck.tape.publish import publish
 def main(vendor: str, src: int, parent: int | None) -> None:
     """Publish a collector's tape until SIGTERM, then what is left of it."""
     ending = Ending(parent).listen()
-
-    def warn(sentence: str) -> None:
-        click.echo(f"publisher {vendor} {src}: {sentence}", err=True)
-
+    warn = logs.teller(None, "publisher", "warning", vendor=vendor, src=src)
     try:
-        publish(settings.load(), vendor, src, ending, warn)
+        deck = settings.load()
+        warn = logs.teller(deck, "publisher", "warning", vendor=vendor, src=src)
+        show = health.Teller(health.half_file(deck, "publisher", vendor, src), "publisher")
+        publish(deck, vendor, src, ending, warn, show=show)
     except TapedeckError as e:
         warn(str(e))
         sys.exit(e.exit_code)

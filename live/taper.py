@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tapedeck import buses, settings, vendors
+from tapedeck import buses, health, logs, settings, vendors
 from tapedeck.errors import TapedeckError
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.taper import tape
@@ -20,16 +20,15 @@ from tapedeck.tape.taper import tape
 def main(vendor: str, src: int, address: str, parent: int | None) -> None:
     """Record a vendor's bus until SIGTERM."""
     ending = Ending(parent).listen()
-
-    def warn(sentence: str) -> None:
-        click.echo(f"taper {vendor} {src}: {sentence}", err=True)
-
+    warn = logs.teller(None, "taper", "warning", vendor=vendor, src=src)
     try:
         deck = settings.load()
+        warn = logs.teller(deck, "taper", "warning", vendor=vendor, src=src)
         table = deck.vendor(vendor)
+        show = health.Teller(health.half_file(deck, "taper", vendor, src), "taper")
         bus = buses.open(address or table.bus, vendors.get(vendor), table.symbols)
         try:
-            tape(deck, vendor, src, bus, ending.asked, warn)
+            tape(deck, vendor, src, bus, ending.asked, warn, show=show)
         finally:
             bus.close()
     except TapedeckError as e:

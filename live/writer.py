@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import time
@@ -14,11 +13,13 @@ import click
 import msgspec
 import psutil
 
-from tapedeck import endpoints, settings
+from tapedeck import endpoints, health, logs, metrics, settings
 from tapedeck.embedded.process import birth
 from tapedeck.errors import TapedeckError, Unavailable
+from tapedeck.metrics import Snapshot
 from tapedeck.settings import Settings
-from tapedeck.store.writer import Report, write
+from tapedeck.store.report import Report
+from tapedeck.store.writer import write
 from tapedeck.tape.ending import Ending
 
 
@@ -28,12 +29,10 @@ from tapedeck.tape.ending import Ending
 def main(vendor: str, parent: int | None) -> None:
     """Write a vendor's log to Arctic until SIGTERM; then what is closed is written."""
     ending = Ending(parent).listen()
-
-    def say(sentence: str) -> None:
-        click.echo(f"writer {vendor}: {sentence}", err=True)
-
+    say = logs.teller(None, "writer", vendor=vendor)
     try:
         deck = endpoints.resolve(settings.load())
+        say = logs.teller(deck, "writer", vendor=vendor)
         by = f"writer {os.uname().nodename} {os.getpid()}"
         with _Recorder(deck, vendor, say) as recorder:
             write(deck, vendor, ending.asked, say, recorder.renew, by)
@@ -43,7 +42,8 @@ def main(vendor: str, parent: int | None) -> None:
 
 
 class _Recorder:
-    """Keeps the record that `tapedeck status` reads: of the writer that holds the lease."""
+    """Serves the writer's health, and keeps the record that `tapedeck status` reads: of the writer that
+    holds the lease."""
 
     def __init__(self, settings: Settings, vendor: str, say: Callable[[str], None]) -> None:
         self._path = settings.state / "live" / f"writer-{vendor}.json"
@@ -58,6 +58,11 @@ class _Recorder:
             birth=birth(os.getpid()),
         )
         self._shown, self._told = False, ""
+        self._last = metrics.snapshot("writer", time.time(), Report().held, {})
+        self._serving = health.Serving(settings, {"vendor": vendor}, self._look)
+
+    def _look(self) -> list[Snapshot]:
+        return [self._last]
 
     def __enter__(self) -> _Recorder:
         """Try the folder, once: a record that waits would stand for the writer that holds the lease."""
@@ -70,19 +75,30 @@ class _Recorder:
                 f"{self._path} can't be written ({e.strerror}): make the state directory writable, or set "
                 "TAPEDECK_STATE_DIR to a folder that is"
             ) from e
+        self._serving.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._serving.__exit__(kind, error, trace)
         with suppress(OSError):
             self._fresh.unlink(missing_ok=True)
             if self._shown:
                 self._path.unlink(missing_ok=True)
 
     def renew(self, report: Report) -> None:
-        """Write the record. Where that fails it is told, once: what the writer writes does not hang on it."""
-        record = {**msgspec.to_builtins(self._server), "vendor": self._vendor, **dataclasses.asdict(report)}
+        """Say how the writer is, and write the record unless another one writes.
+
+        Where that fails it is told, once: what the writer writes does not hang on it.
+        """
+        self._last = metrics.snapshot("writer", time.time(), report.held, report.values())
+        if report.waits or (report.held and not self._shown):
+            return
+        record = {
+            **msgspec.to_builtins(self._server), "vendor": self._vendor, "health": self._serving.address,
+            **report.shown(),
+        }  # fmt: skip
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._fresh.write_bytes(msgspec.json.encode({**record, "at": time.time()}))

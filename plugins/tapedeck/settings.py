@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -84,6 +84,24 @@ class Writer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rows of open windows beyond this are let go, and read again when their windows close."""
 
 
+class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where live processes answer `/healthz`, `/readyz`, `/metrics`; `tapedeck status` names each address."""
+
+    host: str = "127.0.0.1"
+    """`0.0.0.0` lets other machines scrape."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """The first port tried; where it is taken, the next. 0: any free one."""
+    stalled: str = "60s"
+    """A process whose loop has not turned for so long counts as dead."""
+
+
+class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How live processes say their sentences, on stderr."""
+
+    format: Literal["console", "json"] = "console"
+    """`console`: a line for a person; `json`: one object with `at`, `level`, `role`, `vendor`, `event`."""
+
+
 class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upstream feed."""
 
@@ -131,6 +149,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     airflow: Airflow = Airflow()
     tape: Tape = Tape()
     writer: Writer = Writer()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
     vendors: dict[str, Vendor] = {}
 
     @property
@@ -299,6 +319,7 @@ def _check(settings: Settings, path: Path | None) -> None:
         ("tape.segment_age", settings.tape.segment_age),
         ("writer.grace", settings.writer.grace),
         ("writer.late_every", settings.writer.late_every),
+        ("metrics.stalled", settings.metrics.stalled),
     ]
     for name, vendor in settings.vendors.items():
         if not name.isidentifier() or name.startswith("_") or len(name) > 40:

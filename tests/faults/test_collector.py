@@ -100,7 +100,7 @@ def test_a_publisher_that_cannot_go_on_is_told_of_at_the_end(settings: Settings)
         until(lambda: "the publisher ended (status 3)" in collector.said)
         assert collector.end() == 3, collector.said
     why, rest = collector.said.splitlines()[-2:]
-    assert why == "collect: the publisher ended (status 3)"
+    assert why.endswith(f" collect {VENDOR} 1: the publisher ended (status 3)")
     assert f"remains on the tape {folder}" in rest
     (folder / position.FILE).unlink()
     publish_all(settings)

@@ -22,7 +22,8 @@ from tapedeck.store import library, positions, undecodable
 from tapedeck.store.lease import Lease
 from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild
-from tapedeck.store.writer import Report, write
+from tapedeck.store.report import Report
+from tapedeck.store.writer import write
 from tests.published import HOUR, T0, VENDOR, Published, environment, trade
 
 OF = Slice(T0, T0 + HOUR)

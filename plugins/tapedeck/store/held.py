@@ -103,6 +103,8 @@ class Held:
     gone: dict[str, int] = field(default_factory=dict)
     """By topic id, the least offset of rows that were let go and are not yet safe."""
     late: Mend = field(default_factory=Mend)
+    late_messages: int = 0
+    """How many live messages came behind a closed window."""
     touched: dict[Key, Mend] = field(default_factory=dict)
     """Open windows that records of the backfill topic belong to: mended once they are closed."""
 
@@ -115,6 +117,7 @@ class Held:
             if int(columns["ts_recv"].min()) < end:
                 behind = (columns["ts_recv"] < end) & (columns["offset"] >= saved)
                 if behind.any():
+                    self.late_messages += int(behind.sum())
                     self._mark(topic_id, columns.take(behind), closed_only=True)
                 columns = columns.take(columns["ts_recv"] >= end - self.margin)
             if len(columns):
@@ -240,6 +243,20 @@ class Held:
             for topic_id, (first, _) in mend.spans.items():
                 least[topic_id] = min(least.get(topic_id, first), first)
         return least
+
+    def oldest(self) -> int | None:
+        """Where the oldest open window that anything is known of begins (UTC ns), None where there is none.
+
+        By each batch's first message, so it may be a window off where a batch is out of order.
+        """
+        starts: list[int] = []
+        for kind, parts in self.rows.items():
+            closed, length = self.closed.get(kind, 0), self.windows[kind]
+            starts += self.let_go[kind]
+            if self.least[kind]:
+                first = min(int(part["ts_recv"][0]) for part in parts if len(part))
+                starts.append(max(first, closed) // length * length)
+        return min(starts, default=None)
 
     def size(self) -> int:
         """About how many bytes the rows take."""

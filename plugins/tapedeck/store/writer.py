@@ -32,6 +32,7 @@ from tapedeck.store.library import Library
 from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Key
+from tapedeck.store.report import Report
 from tapedeck.store.resume import begin
 from tapedeck.store.shown import FOREVER
 from tapedeck.store.watch import Seen, Watch, look, sure
@@ -45,19 +46,6 @@ PATIENCE = 10
 MS = 1_000_000
 
 Say = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Report:
-    """What a writer has done since it started, for `tapedeck status`."""
-
-    messages: int = 0
-    written: int = 0
-    equal: int = 0
-    mended: int = 0
-    undecodable: int = 0
-    lag: int = 0
-    """Records in Kafka that it has not read yet."""
 
 
 def write(
@@ -81,9 +69,11 @@ def write(
                 if other != waited:
                     say(f"waiting: {other} is writing {vendor}, and this one takes over when it ends")
                 waited = other
+                done.held, done.waits = f"{other} is writing {vendor}", True
+                report(done)
                 _pause(asked, 1.0)
                 continue
-            waited = ""
+            waited, done.waits = "", False
             sure(lambda: topics.ensure(settings, vendor))
             with fetcher(settings) as source:
                 _Session(settings, vendor, source, lease, say, report, by, done).run(asked)
@@ -91,6 +81,8 @@ def write(
                 lease.release()
         except (Unavailable, Incomplete, KafkaException) as e:
             say(f"{e}; going on as soon as it is possible")
+            done.held = str(e)
+            report(done)
             _pause(asked, 2.0)
 
 
@@ -211,7 +203,7 @@ class _Session:
             decoded = decode_records(records, pin.partitions)
             bad += decoded.undecodable
             self.last_record = time.monotonic()
-            late_before = _amount(held.late)
+            late_before, messages_before = _amount(held.late), held.late_messages
             if pin.id == self.backfill.id:
                 self.history[r.partition] = r.stop
                 held.add_history(pin.id, decoded.messages)
@@ -226,6 +218,7 @@ class _Session:
                 held.add(pin.id, decoded.messages)
             if decoded.voids is not None:
                 held.add_voids(pin.id, decoded.voids)
+            self.done.late += held.late_messages - messages_before
             self.done.messages += sum(len(columns) for columns in decoded.messages.values())
             if _amount(held.late) > late_before:
                 first, _ = self.late_since.get(r.partition, (self.last_record, 0.0))
@@ -268,13 +261,17 @@ class _Session:
         for kind, end in ends.items():
             builds, unbuilt = self._built(held, kind, end, seen)
             sweeps += unbuilt
+            began = time.monotonic()
             with database.answering(self.settings):
                 outcomes = documents.replace(self.libraries[kind].collection, builds, self.by)
+            if builds:
+                self.done.mongo.add(time.monotonic() - began)
             for built, outcome in zip(builds, outcomes, strict=True):
                 if outcome is Outcome.REFUSED:
                     refused.add((kind, built.symbol, built.span.start))
             self.done.written += outcomes.count(Outcome.WRITTEN)
             self.done.equal += outcomes.count(Outcome.EQUAL)
+            self.done.refused += outcomes.count(Outcome.REFUSED)
         self._mend(held, Mend(refused, sweeps))
 
     def _ends(self, held: Held, seen: Seen) -> dict[str, int]:
@@ -363,6 +360,7 @@ class _Session:
             self.settings, self.vendor, of, held.partition, only=only, late=mend.spans, by=self.by
         )
         self.done.mended += done.written
+        self.report(self.done)
         self.lease.take()
 
     # keeping
@@ -377,6 +375,7 @@ class _Session:
                 "writer.memory_bytes: their rows are let go and read again when the windows close"
             )
             sizes[largest] = 0
+        self.done.memory = sum(sizes.values())
 
     def _save(self) -> None:
         """Raise the positions to what is safe."""
@@ -403,7 +402,9 @@ class _Session:
             for p in self.held:
                 _, high = self.source.seen_watermarks(pin.name, p)
                 lag += max(0, high - self._next(pin, p))
-        self.done.lag = lag
+        begun = [start for held in self.held.values() if (start := held.oldest()) is not None]
+        self.done.lag, self.done.partitions, self.done.held = lag, sorted(self.held), ""
+        self.done.oldest = round(max(0.0, time.time() - min(begun) / NS), 3) if begun else 0.0
         self.report(self.done)
 
 

@@ -13,15 +13,16 @@ import msgspec
 import psutil
 from msgspec import structs
 
-from tapedeck import buses, vendors
+from tapedeck import buses, health, metrics, vendors
 from tapedeck.endpoints import Server
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.log import meta
+from tapedeck.metrics import Snapshot
 from tapedeck.settings import Settings
-from tapedeck.slices import NS
-from tapedeck.tape import lock, position
+from tapedeck.tape import lock
 from tapedeck.tape.ending import PATIENCE, Ending
 from tapedeck.tape.half import Half, Say
+from tapedeck.tape.waiting import Waiting, waiting
 
 LOOK_SECONDS = 0.05
 RECORD_SECONDS = 1.0
@@ -34,7 +35,9 @@ class Record(Server, frozen=True, kw_only=True):
     """`<state_dir>/live/collector-<vendor>-<src>.json`, what `tapedeck status` shows.
 
     `lag` is the seconds from the receipt time up to which Kafka has acknowledged everything to now;
-    None before the first acknowledgement. A half that is not running has no pid.
+    None before the first acknowledgement. A half that is not running has no pid. `waiting` bytes of the
+    tape are not yet acknowledged, `free` are left on its disk. `health` is where it answers /healthz,
+    /readyz and /metrics; `held` says what keeps a half from working, empty where nothing does.
     """
 
     vendor: str
@@ -42,6 +45,11 @@ class Record(Server, frozen=True, kw_only=True):
     taper_pid: int | None
     publisher_pid: int | None
     lag: float | None
+    waiting: int = 0
+    free: int = 0
+    messages: int = 0
+    held: str = ""
+    health: str = ""
 
 
 def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending, say: Say) -> int:
@@ -53,7 +61,8 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
     halves notice and end by themselves in the same way; the next start goes on where they were. A taper that
     says why it can't go on (a full disk) ends the collector with its status; a publisher never does, since
     the tape must go on.
-    Raises BadInput where the vendor, bus or symbols are wrong, or another collector of this number runs.
+    Raises BadInput where the vendor, bus or symbols are wrong, or another collector of this number runs,
+    Unavailable where its health can't be served.
     """
     table = settings.vendor(vendor)
     address = bus or table.bus
@@ -64,7 +73,9 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
         lock.held(folder, "collector"),
         Half("taper", [*_python("taper"), *who, "--bus", address], TAPER_PAUSE, say, heeded=True) as taper,
         Half("publisher", [*_python("publisher"), *who], PUBLISHER_PAUSE, say) as publisher,
-        _Recorder(settings, vendor, src, address, taper, publisher) as recorder,
+        _Watched(settings, vendor, src, taper, publisher) as watched,
+        health.Serving(settings, {"vendor": vendor, "src": str(src)}, watched.look) as serving,
+        _Recorder(settings, vendor, src, address, watched, serving.address) as recorder,
     ):
         say(f"{vendor} as collector {src}: {address} → {folder} → {settings.live_topic(vendor)}")
         while not ending.asked() and taper.verdict is None:
@@ -107,18 +118,64 @@ def retire(settings: Settings, vendor: str, src: int) -> int:
     return len(open_lives)
 
 
+class _Watched:
+    """How both halves and their tape are. What the halves said of themselves is forgotten at both ends."""
+
+    def __init__(self, settings: Settings, vendor: str, src: int, taper: Half, publisher: Half) -> None:
+        self._folder = settings.tape_dir(vendor, src)
+        self.halves = {"taper": taper, "publisher": publisher}
+        self._files = {role: health.half_file(settings, role, vendor, src) for role in self.halves}
+
+    def __enter__(self) -> _Watched:
+        self._forget()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._forget()
+
+    def heard(self) -> list[Snapshot]:
+        """What each half last said of itself."""
+        return [health.heard(file, role) for role, file in self._files.items()]
+
+    def tape(self) -> Waiting:
+        """What of the tape waits for Kafka."""
+        return waiting(self._folder)
+
+    def look(self) -> list[Snapshot]:
+        """All that is known, for who scrapes; the collector's own numbers stand with the taper's."""
+        taper, publisher = self.heard()
+        tape = self.tape()
+        lag = {} if tape.lag is None else {metrics.COLLECTOR_LAG: tape.lag}
+        own = metrics.snapshot(
+            "taper", taper.at, taper.held,
+            {
+                metrics.COLLECTOR_STARTS: {role: float(half.starts) for role, half in self.halves.items()},
+                metrics.TAPE_FREE: tape.free,
+                metrics.TAPE_WAITING: tape.bytes,
+                **lag,
+            },
+        )  # fmt: skip
+        return [structs.replace(taper, values={**taper.values, **own.values}), publisher]
+
+    def _forget(self) -> None:
+        for file in self._files.values():
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+
+
 class _Recorder:
     """Keeps the record for `tapedeck status`; removes it on a clean end."""
 
     def __init__(
-        self, settings: Settings, vendor: str, src: int, address: str, taper: Half, publisher: Half
+        self, settings: Settings, vendor: str, src: int, address: str, watched: _Watched, at: str
     ) -> None:
         self._path = settings.state / "live" / f"collector-{vendor}-{src}.json"
-        self._folder = settings.tape_dir(vendor, src)
-        self._taper, self._publisher = taper, publisher
+        self._watched = watched
         self._record = Record(
             name=self._path.stem, pid=os.getpid(), started=psutil.Process().create_time(), address=address,
-            log="", vendor=vendor, src=src, taper_pid=None, publisher_pid=None, lag=None,
+            log="", vendor=vendor, src=src, taper_pid=None, publisher_pid=None, lag=None, health=at,
         )  # fmt: skip
         self._next = 0.0
 
@@ -142,12 +199,17 @@ class _Recorder:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + RECORD_SECONDS
-        stamp = position.last_stamp(self._folder)
+        heard, tape = self._watched.heard(), self._watched.tape()
+        taper, publisher = (half.pid for half in self._watched.halves.values())
         record = structs.replace(
             self._record,
-            taper_pid=self._taper.pid,
-            publisher_pid=self._publisher.pid,
-            lag=round(max(0.0, (time.time_ns() - stamp) / NS), 3) if stamp else None,
+            taper_pid=taper,
+            publisher_pid=publisher,
+            lag=tape.lag,
+            waiting=tape.bytes,
+            free=tape.free,
+            messages=int(heard[0].values.get(metrics.TAPER_MESSAGES.name, {}).get("", 0)),
+            held="; ".join(f"{one.role}: {one.held}" for one in heard if one.held),
         )
         with suppress(OSError):  # a record for show; that a disk is full, the taper says
             write_record(self._path, record)

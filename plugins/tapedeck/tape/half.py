@@ -38,6 +38,8 @@ class Half:
         self._deaths, self._next = 0, 0.0
         self.verdict: int | None = None
         """The status with which it said that it can't go on, if it is heeded; None while it can."""
+        self.starts = 0
+        """How often it was started."""
 
     def __enter__(self) -> Half:
         return self
@@ -101,6 +103,7 @@ class Half:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
+        self.starts += 1
         with deferred():
             # A session of its own: Ctrl-C is for the supervisor, which ends the halves in turn.
             return subprocess.Popen(self._command, start_new_session=True)

@@ -82,6 +82,8 @@ class Lines:
         self.sent = [0] * len(served)
         """Distinct messages yielded for each lane in this life; of the quarantine, entries."""
         self.counts: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """By reason, the payloads that went into quarantine."""
 
     def begin(self, life: int) -> None:
         """The lines from here on are of this life."""
@@ -186,6 +188,7 @@ class Lines:
             self._send(self.quarantine, value, self._key, entry.timestamp_ms)
             self.sent[self.quarantine] += 1
             self.counts["refused"] += 1
+            self.refused[reason] += 1
 
     def _new_route(self, symbol: str) -> tuple[int, bytes]:
         if len(self._routes) >= MOST_ROUTES:

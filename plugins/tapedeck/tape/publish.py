@@ -11,17 +11,19 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.error import KafkaError
 from msgspec import structs
 
-from tapedeck import vendors
+from tapedeck import metrics, vendors
 from tapedeck.clock import Clock
 from tapedeck.errors import Mismatch, Unavailable
 from tapedeck.log import client, meta, quarantine, topics
 from tapedeck.log.meta import Life
 from tapedeck.log.produce import Outbox, Target, value_limits
+from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
 from tapedeck.tape import lock, position
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Chunk, Follower
+from tapedeck.tape.latency import Latency
 from tapedeck.tape.lines import Lines
 from tapedeck.tape.position import Lane, Ledger, Position
 from tapedeck.tape.segment import Place, segments, stamp_of
@@ -44,12 +46,19 @@ class _GaveUp(Exception):
 
 
 def publish(
-    settings: Settings, vendor: str, src: int, ending: Ending, warn: Say, clock: Clock | None = None
+    settings: Settings,
+    vendor: str,
+    src: int,
+    ending: Ending,
+    warn: Say,
+    clock: Clock | None = None,
+    show: Show = unheard,
 ) -> None:
     """Publish the collector's tape, from where Kafka has acknowledged it, until `ending` and the tape's end.
 
-    While Kafka is away it waits: the tape grows, memory does not. Raises Mismatch for topics or a tape
-    that are not the expected ones, BadInput where another publisher works on this tape.
+    While Kafka is away it waits: the tape grows, memory does not. `show` is told each second how it is.
+    Raises Mismatch for topics or a tape that are not the expected ones, BadInput where another
+    publisher works on this tape.
     """
     folder = settings.tape_dir(vendor, src)
     with lock.held(folder, "publisher", LOCK_SECONDS):
@@ -57,7 +66,7 @@ def publish(
         while True:
             began = time.monotonic()
             try:
-                session = _Session(settings, vendor, src, ending, warn, clock or Clock())
+                session = _Session(settings, vendor, src, ending, warn, clock or Clock(), show)
                 try:
                     session.run()
                 finally:
@@ -65,6 +74,7 @@ def publish(
                 return
             except Unavailable as e:
                 warn(str(e))
+                show(str(e), {})
             except _GaveUp:
                 pass
             if ending.asked():
@@ -88,11 +98,12 @@ class _Session:
     """One producer's time: from the position on file until it ends or something fails."""
 
     def __init__(
-        self, settings: Settings, vendor: str, src: int, ending: Ending, warn: Say, clock: Clock
+        self, settings: Settings, vendor: str, src: int, ending: Ending, warn: Say, clock: Clock, show: Show
     ) -> None:
         self._settings, self._vendor, self._src = settings, vendor, src
         self._folder = settings.tape_dir(vendor, src)
-        self._ending, self._warn, self._clock = ending, warn, clock
+        self._ending, self._warn, self._clock, self._show = ending, warn, clock, show
+        self._latency, self._holds, self._held = Latency(), 0, ""
         known = topics.ensure(settings, vendor)
         self._pin = known.live[-1]
         served, stamp = self._served()
@@ -197,6 +208,7 @@ class _Session:
 
     def _mark(self, place: Place) -> None:
         self._ledger.mark(self._outbox.produced, place, self._lines.sent, self._lines.stamp)
+        self._latency.mark(self._outbox.produced, self._lines.stamp)
 
     def _wait(self) -> None:
         """Called while Kafka keeps the publisher waiting."""
@@ -207,17 +219,19 @@ class _Session:
     def _hold(self, recv_ns: int, place: Place) -> None:
         """Wait until a line is no longer too far ahead of the wall clock."""
         self._mark(place)
+        self._holds += 1
         while recv_ns > (now := self._clock.wall()) + AHEAD:
-            self._alarm(
+            self._held = (
                 f"the tape's next line is stamped {format_time(recv_ns)}, over 50 minutes ahead of this "
                 f"machine's clock ({format_time(now)}), and Kafka would refuse it: publishing waits; correct "
                 "the clock"
             )
+            self._alarm(self._held)
             self._outbox.poll(0.05)
             self._housekeeping()
             if self._ending.asked():
                 raise _GaveUp
-        self._limit = now + AHEAD
+        self._limit, self._held = now + AHEAD, ""
 
     def _register(self, life: int) -> None:
         """Enter a life in md.meta before the first record of it."""
@@ -242,10 +256,12 @@ class _Session:
 
     def _housekeeping(self) -> None:
         """Each second the position, each few seconds a look whether the topic is still the same."""
+        self._latency.take(self._outbox.acknowledged, self._clock.wall())
         now = time.monotonic()
         if now >= self._next_save:
             self._next_save = now + SAVE_SECONDS
             self._save()
+            self._tell()
             if self._outbox.trouble and self._outbox.pending:
                 self._alarm(
                     f"Kafka takes nothing ({self._outbox.trouble}): {self._vendor} waits on the tape "
@@ -281,6 +297,27 @@ class _Session:
         if new != self._saved:
             position.save(self._folder, new)
             self._saved = new
+
+    def _tell(self) -> None:
+        """Say how it is, with what was counted anyway."""
+        trouble = self._outbox.trouble if self._outbox.pending else ""
+        chatter = {
+            name.removeprefix("chatter "): float(count)
+            for name, count in self._lines.counts.items()
+            if name.startswith("chatter ")
+        }
+        self._show(
+            self._held or (f"Kafka takes nothing ({trouble})" if trouble else ""),
+            {
+                metrics.PUBLISHED: sum(self._outbox.produced),
+                metrics.ACKNOWLEDGED: sum(self._outbox.acknowledged),
+                metrics.QUEUE_FULL: self._outbox.times_full,
+                metrics.QUARANTINED: self._lines.refused,
+                metrics.CHATTER: chatter,
+                metrics.HOLDS: self._holds,
+                metrics.LATENCY: self._latency.buckets,
+            },
+        )
 
     def _alarm(self, sentence: str) -> None:
         now = time.monotonic()

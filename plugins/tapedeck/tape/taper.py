@@ -7,9 +7,11 @@ from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
+from tapedeck import metrics
 from tapedeck.buses import Bus, Change
 from tapedeck.buses.captured import line_of
 from tapedeck.clock import Clock, Stamps
+from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, parse_duration
 from tapedeck.tape import lock, position
@@ -46,13 +48,14 @@ def tape(
     stop: Callable[[], bool],
     warn: Callable[[str], None],
     clock: Clock | None = None,
+    show: Show = unheard,
 ) -> Taped:
     """Write what the bus sends to the collector's tape until `stop()`, then take what is still waiting,
     say goodbye with a closing heartbeat and close the segment.
 
     A message is on the tape (in the system's hands, so that a SIGKILL can't take it back) before the
-    bus is asked to wait. Raises BadInput where another taper has this tape, Unavailable where the tape
-    can't be written.
+    bus is asked to wait. `show` is told each second how it is. Raises BadInput where another taper has
+    this tape, Unavailable where the tape can't be written.
     """
     folder = settings.tape_dir(vendor, src)
     with lock.held(folder, "taper", LOCK_SECONDS):
@@ -69,16 +72,17 @@ def tape(
             segment_seconds=parse_duration(settings.tape.segment_age) / NS,
             closed=compressor.add,
         )  # fmt: skip
-        messages = _record(bus, writer, stamps, stop)
+        messages = _record(bus, writer, stamps, stop, show)
         writer.write(own_line("heartbeat", stamps.take(), closing=True))
         writer.close()
         compressor.finish(PARTING_SECONDS)
         return Taped(writer.life, messages)
 
 
-def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], bool]) -> int:
+def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], bool], show: Show) -> int:
     """The loop: changes of the connection, payloads, a heartbeat each second; gives how many messages."""
-    messages = 0
+    messages = connects = 0
+    connected, offset = False, stamps.offset
     beat = time.monotonic()
     parting = float("inf")
     while True:
@@ -88,13 +92,26 @@ def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], boo
             ):  # what was received before the connection was lost is before it on the tape
                 messages += _take(bus, writer, stamps)
             writer.write(_change_line(change, stamps))
+            connected = change.connected
+            connects += connected
         taken = _take(bus, writer, stamps)
         messages += taken
         now = time.monotonic()
         if now >= beat:
-            stamps.slew()
+            error = stamps.slew()
             writer.rotate_if_old()
             writer.write(own_line("heartbeat", stamps.take()))
+            show(
+                "" if connected else f"{bus.address} is not connected",
+                {
+                    metrics.TAPER_MESSAGES: messages,
+                    metrics.TAPER_BYTES: writer.written,
+                    metrics.TAPER_CONNECTS: connects,
+                    metrics.TAPER_CLOCK_ERROR: error / NS,
+                    metrics.TAPER_SLEWED: (stamps.offset - offset) / NS,
+                    metrics.TAPER_STAMP_LEAD: max(0, stamps.floor - stamps.monotonic() - stamps.offset) / NS,
+                },
+            )
             beat = now + BEAT_SECONDS - (now - beat) % BEAT_SECONDS
         if stop():
             parting = min(parting, now + PARTING_SECONDS)

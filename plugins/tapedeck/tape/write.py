@@ -35,6 +35,8 @@ class TapeWriter:
         self._stamps = stamps
         self._most_bytes, self._most_seconds = segment_bytes, segment_seconds
         self._closed = closed
+        self.written = 0
+        """Bytes of this life, uncompressed."""
         self.life = stamps.take()
         self._segment = Segment(self.life, 0)
         self._open(self.life)
@@ -50,6 +52,7 @@ class TapeWriter:
             self._cut(self._size + data.rfind(b"\n", 0, written) + 1)
             raise self._full(e) from e
         self._size += written
+        self.written += written
         if self._size >= self._most_bytes:
             self.rotate()
 
