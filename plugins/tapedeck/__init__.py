@@ -1,7 +1,7 @@
 """tapedeck: records the market's tape, keeps it, checks it, and plays it back.
 
-`tapedeck.read` and `tapedeck.timeline` are the doors for research; importing this is quick, what they
-need is loaded when they are called.
+`tapedeck.read` and `tapedeck.timeline` are the doors for research, `tapedeck.gaps` and `tapedeck.reconcile`
+those of the checks; importing this is quick, what they need is loaded when they are called.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tapedeck.checks.report import Report
     from tapedeck.log.timeline import Timeline
     from tapedeck.settings import Settings
 
-__all__ = ["read", "timeline"]
+__all__ = ["gaps", "read", "reconcile", "timeline"]
 
 
 def read(
@@ -38,3 +39,19 @@ def timeline(vendor: str, settings: Settings | None = None) -> Timeline:
     from tapedeck.log import timeline as timelines
 
     return timelines.timeline(vendor, settings)
+
+
+def gaps(vendor: str, start: str | int, end: str | int, *, settings: Settings | None = None) -> Report:
+    """What is missing of a vendor in [start, end), with its reasons; see `tapedeck.checks.doors.gaps`."""
+    from tapedeck.checks import doors
+
+    return doors.gaps(vendor, start, end, settings=settings)
+
+
+def reconcile(
+    vendor: str, start: str | int, end: str | int, *, repair: bool = False, settings: Settings | None = None
+) -> Report:
+    """Where the log and Arctic differ in [start, end); see `tapedeck.checks.doors.reconcile`."""
+    from tapedeck.checks import doors
+
+    return doors.reconcile(vendor, start, end, repair=repair, settings=settings)

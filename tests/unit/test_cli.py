@@ -48,13 +48,18 @@ def told(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return status, out, err.removeprefix("tapedeck: ")
 
 
-SLICED = {"cat": (VENDOR,), "replay": (VENDOR,), "backfill": (VENDOR,), "read": (LIBRARY, "BTCUSDT")}
+SLICED = {
+    "cat": (VENDOR,), "replay": (VENDOR,), "backfill": (VENDOR,), "read": (LIBRARY, "BTCUSDT"),
+    "gaps": (VENDOR,), "reconcile": (VENDOR,),
+}  # fmt: skip
 """What stands before START and END in the verbs that ask for a slice."""
 VENDORED = (
     "simulate", "collect", "load", "tape", "quarantine", "write", "cat", "tail", "topics", "replay",
-    "backfill",
+    "backfill", "gaps", "reconcile", "findings",
 )  # fmt: skip
-MORE = {"load": ("whole.txt",), "cat": DAY, "replay": (*DAY, *TO), "backfill": DAY}
+MORE = {
+    "load": ("whole.txt",), "cat": DAY, "replay": (*DAY, *TO), "backfill": DAY, "gaps": DAY, "reconcile": DAY,
+}  # fmt: skip
 """What else a verb must be given after the vendor."""
 
 
@@ -75,7 +80,12 @@ MORE = {"load": ("whole.txt",), "cat": DAY, "replay": (*DAY, *TO), "backfill": D
         (("cat", VENDOR, *DAY, "--symbols", "BTC\nUSDT"), "is not 1 to 64 printable characters"),
         (("tail", VENDOR, "--since", "yesterday"), "'yesterday' is no time: write it as"),
         (("replay", VENDOR, *DAY, "--to", "nowhere:x"), "write kafka:TOPIC"),
-        (("receipts", "--job", "repair"), "the jobs are replay and backfill"),
+        (("receipts", "--job", "repair"), "the jobs are replay, backfill and reconcile"),
+        (("findings", "--status", "done"), "the states are open, repairing, closed, accepted"),
+        (("findings", "accept", "3f9a", "--reason", ""), "a finding is accepted with a reason"),
+        (("findings", "accept", "mine", "--reason", "so"), "'mine' is no finding's id"),
+        (("findings", "accept"), "accept one finding at a time"),
+        (("findings", VENDOR, "and", "more"), "is no vendor: name one"),
         (("up", "--only", "kafkas"), "the parts are kafka, mongo, airflow"),
         (("load", VENDOR, "whole.txt", "letter.txt"), "letter.txt is no capture: line 1"),
         (("load", VENDOR, "whole.txt", "cut.gz"), "cut.gz breaks off or is damaged"),
@@ -100,6 +110,7 @@ def test_bad_input_is_one_sentence_found_before_any_server_is_asked(
     [
         ("load", VENDOR, "whole.txt"), ("quarantine", VENDOR), ("collect", VENDOR, "--retire"),
         ("cat", VENDOR, *DAY), ("topics",), ("replay", VENDOR, *DAY, *TO), ("backfill", VENDOR, *DAY),
+        ("gaps", VENDOR, *DAY), ("reconcile", VENDOR, *DAY),
     ],
     ids=lambda words: words[0],
 )  # fmt: skip
@@ -114,9 +125,12 @@ def test_a_broker_that_does_not_answer_is_one_sentence(
 
 @pytest.mark.parametrize(
     "words",
-    [("read", LIBRARY, "BTCUSDT", *DAY), ("write", VENDOR), ("receipts",), ("receipts", "83af6201")],
+    [
+        ("read", LIBRARY, "BTCUSDT", *DAY), ("write", VENDOR), ("receipts",), ("receipts", "83af6201"),
+        ("findings",),
+    ],
     ids=lambda words: " ".join(words[:2]),
-)
+)  # fmt: skip
 def test_a_mongod_that_does_not_answer_is_one_sentence(
     capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:

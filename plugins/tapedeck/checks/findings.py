@@ -162,7 +162,7 @@ def _update(one: Finding, now: int) -> UpdateOne:
         for name, value in msgspec.to_builtins(one).items()
         if name not in ("id", "status", "first_seen", "last_seen", "closed_by", "accepted_by", "why_accepted")
     }
-    stays = {"$in": ["$status", ["accepted", "repairing"]]}
+    stays = {"$eq": ["$status", "accepted"]}
     return UpdateOne(
         {"_id": one.id},
         [

@@ -57,7 +57,7 @@ def replay(
         else:
             click.echo(f"{plan.table()}\nto {order.target}, which holds {already:,} messages of it already")
         return
-    with _progress("partitions") as progress:
+    with progress_of("partitions") as progress:
         receipt = job.replay(
             deck, vendor, of, to, _list(symbols), _list(kinds), origin=origin, progress=progress
         )
@@ -82,7 +82,7 @@ def backfill(vendor: str, start: str, end: str, as_json: bool) -> None:
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
     origin = Origin(who=person(), started=time.time_ns())
-    with _progress("partitions") as progress:
+    with progress_of("partitions") as progress:
         receipt = job.backfill(deck, vendor, of, origin=origin, progress=progress)
     _show(receipt, as_json)
 
@@ -90,7 +90,7 @@ def backfill(vendor: str, start: str, end: str, as_json: bool) -> None:
 @click.command()
 @click.argument("identity", metavar="[ID]", required=False)
 @click.option("--vendor", default="", help="Only this vendor's.")
-@click.option("--job", default="", help="Only of this job: replay or backfill.")
+@click.option("--job", default="", help="Only of this job: replay, backfill or reconcile.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many at most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: bool) -> None:
@@ -110,8 +110,8 @@ def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: b
         return
     if vendor:
         deck.vendor(vendor)
-    if job not in ("", "replay", "backfill"):
-        raise BadInput(f"there is no job {job!r}: the jobs are replay and backfill")
+    if job not in ("", "replay", "backfill", "reconcile"):
+        raise BadInput(f"there is no job {job!r}: the jobs are replay, backfill and reconcile")
     found = book.recent(deck, limit, vendor, job)
     if as_json:
         click.echo(msgspec.json.encode({"receipts": found}))
@@ -155,7 +155,7 @@ def _value(value: object) -> str:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_of(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal; nothing in a pipe. Gives what to tell partitions done, of how many."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     if not sys.stderr.isatty():

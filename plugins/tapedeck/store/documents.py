@@ -128,6 +128,22 @@ def load(collection: Collection[Document], symbols: Sequence[str], of: Slice) ->
     return [stored(document) for document in found]
 
 
+def in_partition(collection: Collection[Document], partition: int, of: Slice) -> Iterator[Stored]:
+    """The documents, rows and all, of one partition's windows (or parts) that start in the slice."""
+    for document in collection.find({"s": _within(of), "p": partition}):
+        yield stored(document)
+
+
+def distrust(collection: Collection[Document], ids: Sequence[str]) -> None:
+    """Say that these documents do not hold what they say, so that a rebuild writes them again.
+
+    A build whose content equals what stands is not written, and a row that was altered on the disk leaves
+    what the document says of itself as it was.
+    """
+    if ids:
+        collection.update_many({"_id": {"$in": list(ids)}}, {"$set": {"content": ""}})
+
+
 def stored(document: Mapping[str, Any]) -> Stored:
     """A document of ours. Raises Mismatch for one that is not."""
     try:

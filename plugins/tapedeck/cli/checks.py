@@ -1,0 +1,155 @@
+"""`tapedeck gaps`, `reconcile`, `findings`: what is missing, where it went, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from tapedeck import endpoints, settings
+from tapedeck.cli.jobs import progress_of
+from tapedeck.cli.show import aligned
+from tapedeck.errors import BadInput
+from tapedeck.slices import format_time
+
+if TYPE_CHECKING:
+    from tapedeck.checks.findings import Finding
+    from tapedeck.checks.report import Report
+
+
+@click.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def gaps(vendor: str, start: str, end: str, as_json: bool) -> int:
+    """Say what is missing of a vendor in [START, END), at which hop it went missing, and what shows that.
+
+    \b
+    Reasons: upstream (no source ever saw it), collector (none was listening), publish (taped, not in the
+    log), expired (deleted by Kafka), quarantine (refused), writer (in the log, not in Arctic: see reconcile).
+    Exit status 1 where something is found; it is kept: `tapedeck findings`.
+
+    \b
+    Examples:
+      tapedeck gaps binance_usdm 2h now
+      tapedeck gaps binance_usdm 2024-08-08T23:50:00Z 2024-08-09T00:10:00Z --json
+    """
+    from tapedeck.checks import doors
+
+    with progress_of("partitions") as progress:
+        report = doors.gaps(vendor, start, end, progress=progress)
+    return _show(report, as_json)
+
+
+@click.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--repair", is_flag=True, help="Rebuild the windows that differ from the log, then look again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def reconcile(vendor: str, start: str, end: str, repair: bool, as_json: bool) -> int:
+    """Hold Kafka against Arctic for every window that meets [START, END).
+
+    Counts and digests first, then the windows that differ, then their rows. Every stored row is decoded, so
+    one that was altered on the disk is found. Exit status 1 where something is found, mended or not.
+
+    \b
+    Examples:
+      tapedeck reconcile binance_usdm 2024-08-08T23:00:00Z 2024-08-09T00:00:00Z
+      tapedeck reconcile binance_usdm 2h 1h --repair
+    """
+    from tapedeck.checks import doors
+
+    with progress_of("partitions") as progress:
+        report = doors.reconcile(vendor, start, end, repair=repair, progress=progress)
+    return _show(report, as_json)
+
+
+@click.command()
+@click.argument("words", metavar="[VENDOR] [accept ID]", nargs=-1)
+@click.option("--status", default="", help="Only those: open, repairing, closed or accepted.")
+@click.option("--reason", default="", help="Why a finding is accepted.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def findings(words: tuple[str, ...], status: str, reason: str, as_json: bool) -> None:
+    """List what checks have found, or accept one finding, by its ID or the beginning of it.
+
+    An accepted finding stays known and weighs nothing any more.
+
+    \b
+    Examples:
+      tapedeck findings binance_usdm --status open
+      tapedeck findings accept 3f9a12 --reason "announced maintenance of the venue"
+    """
+    from tapedeck.checks import findings as book
+    from tapedeck.jobs.origin import person
+
+    deck = endpoints.resolve(settings.load())
+    if "accept" in words:
+        before, after = words[: words.index("accept")], words[words.index("accept") + 1 :]
+        if len(before) > 1 or len(after) != 1:
+            raise BadInput('accept one finding at a time: `tapedeck findings accept ID --reason "…"`')
+        one = book.accept(deck, after[0], reason, person())
+        click.echo(json.dumps(one.to_json()) if as_json else f"{one.id} is accepted: {one.why_accepted}")
+        return
+    if len(words) > 1:
+        raise BadInput(f"{' '.join(words)!r} is no vendor: name one, or none for all")
+    vendor = words[0] if words else ""
+    if vendor:
+        deck.vendor(vendor)
+    found = book.listed(deck, vendor, status)
+    if as_json:
+        click.echo(json.dumps({"findings": [one.to_json() for one in found]}))
+    elif found:
+        _table(found)
+    else:
+        click.echo("there are no findings")
+
+
+def _show(report: Report, as_json: bool) -> int:
+    """A report, and the exit status that it stands for."""
+    status = 0 if report.verdict == "pass" else 1
+    if as_json:
+        click.echo(json.dumps(report.to_json()))
+        return status
+    for note in report.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{report.vendor} {report.slice}: {report.verdict}, {_number(report.findings)}")
+    counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report.counts.items() if n)
+    if counts:
+        click.echo(counts)
+    if report.findings:
+        _table(report.findings)
+        for row in (row["line"] for one in report.findings for row in one.evidence.get("rows", ())):
+            click.echo(row)
+    if any(_off(part) for part in report.balance):
+        head = ("partition", "log", "arctic", "duplicates", "voided", "undecodable", "unaccounted")
+        rows = [[*(f"{part[n]:,}" for n in head[:-1]), f"{_off(part):,}"] for part in report.balance]
+        click.echo("\n".join(aligned(head, rows, range(len(head)))))
+    if report.receipt:
+        click.echo(f"receipt {report.receipt}")
+    return status
+
+
+def _off(part: dict[str, int]) -> int:
+    """What the log has and nothing accounts for (DESIGN §2.5)."""
+    return part["log"] - sum(part[name] for name in ("arctic", "duplicates", "voided", "undecodable"))
+
+
+def _number(found: Sequence[Finding]) -> str:
+    return f"{len(found):,} finding{'' if len(found) == 1 else 's'}"
+
+
+def _table(found: Iterable[Finding]) -> None:
+    head = ("id", "reason", "vendor", "symbol", "kind", "start", "end", "messages", "status", "why")
+    rows = [
+        (
+            one.id, one.reason, one.vendor, one.symbol, one.kind, format_time(one.start),
+            format_time(one.end), f"{one.messages:,}", one.status,
+            one.why_accepted or str(one.evidence.get("why", "")),
+        )
+        for one in found
+    ]  # fmt: skip
+    click.echo("\n".join(aligned(head, rows, {7})))
