@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tapedeck import settings, vendors
+from tapedeck import logs, settings, vendors
 from tapedeck.slices import format_time
 from tapedeck.tape import collector, listing
 from tapedeck.tape import load as loading
@@ -44,7 +44,7 @@ def collect(vendor: str, src: int, bus: str, retire: bool) -> None:
         count = collector.retire(deck, vendor, src)
         click.echo(f"collector {src} of {vendor}: {count} open lives retired")
         return
-    say: Callable[[str], None] = lambda sentence: click.echo(f"collect: {sentence}", err=True)  # noqa: E731
+    say = logs.teller(deck, "collect", vendor=vendor, src=src)
     status = collector.collect(deck, vendor, src, bus, Ending().listen(), say)
     if status:
         sys.exit(status)
