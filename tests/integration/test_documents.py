@@ -104,13 +104,15 @@ def test_a_build_onto_a_document_is_refused_once_that_document_is_gone(trades: L
     assert trades.collection.count_documents({}) == 2
 
 
-def test_races_end_with_the_build_that_read_furthest(trades: Library) -> None:
+@pytest.mark.parametrize("inserted", ["none", "some", "all"])
+def test_races_end_with_the_build_that_read_furthest(trades: Library, inserted: str) -> None:
     symbols = [f"S{n}" for n in range(40)]
     threads = []
     for turn in range(6):
         builds = [window(turn + 1, {"live": 10 + turn}, symbol) for symbol in symbols]
         random.Random(turn).shuffle(builds)
-        threads.append(threading.Thread(target=put, args=(trades, *builds)))
+        absent = symbols if inserted == "all" or (inserted == "some" and turn % 2) else []
+        threads.append(threading.Thread(target=put, args=(trades, *builds), kwargs={"absent": absent}))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -130,7 +132,7 @@ def test_the_servers_rule_is_the_one_of_verdict(trades: Library) -> None:
             base = stands["build"] if stands else ""
         new = window(rows, read, base=base)
         expected = verdict(stands, new)
-        assert put(trades, new) == [expected]
+        assert put(trades, new, absent=rng.choice([[], ["BTCUSDT"]])) == [expected]
         after = trades.collection.find_one({"_id": documents.document_id(START, "BTCUSDT")})
         if expected is not Outcome.WRITTEN:
             assert after == stands

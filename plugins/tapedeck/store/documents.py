@@ -15,7 +15,7 @@ has the window's own `_id` and names the others in `parts`, and all change in on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -23,7 +23,7 @@ from typing import Any
 
 from pymongo import ReadPreference, UpdateOne
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from tapedeck import digest
@@ -38,6 +38,7 @@ from tapedeck.store.window import CODE_VERSION, Built, Tally, between, tally_of
 LIMIT = 8 * 2**20
 """Bytes over which a window is halved. MongoDB refuses 16 MB, and the whole bulk with it."""
 BATCH = 100
+DUPLICATE_KEY = 11000
 MS = 1_000_000
 TALLIES = ("kept", "duplicate", "voided")
 HEAD = {
@@ -90,11 +91,16 @@ def document_id(start: int, symbol: str) -> str:
 
 
 def replace(
-    collection: Collection[Document], builds: Sequence[Built], by: str, limit: int = LIMIT
+    collection: Collection[Document],
+    builds: Sequence[Built],
+    by: str,
+    limit: int = LIMIT,
+    absent: Container[str] = (),
 ) -> list[Outcome]:
     """Store each build, or find that what stands is to stay. `by` says who writes.
 
-    Returns when MongoDB's majority has everything in its journals. Raises Unavailable where it is not
+    `absent`: symbols of which nothing stood a moment ago. Their windows are inserted, which costs the
+    server a third of a comparison; one that stands after all is compared. Returns when MongoDB's majority has everything in its journals. Raises Unavailable where it is not
     asked for that, and pymongo's errors where it fails (then it is safe to do this again).
     """
     if collection.write_concern != DURABLE:
@@ -104,7 +110,7 @@ def replace(
         )
     outcomes: list[Outcome] = []
     for at in range(0, len(builds), BATCH):
-        outcomes += _replace_batch(collection, builds[at : at + BATCH], by, limit)
+        outcomes += _replace_batch(collection, builds[at : at + BATCH], by, limit, absent)
     return outcomes
 
 
@@ -241,25 +247,47 @@ def _size(document: Document) -> int:
 
 
 def _replace_batch(
-    collection: Collection[Document], builds: Sequence[Built], by: str, limit: int
+    collection: Collection[Document], builds: Sequence[Built], by: str, limit: int, absent: Container[str]
 ) -> list[Outcome]:
     made = [documents(built, by, limit) for built in builds]
     single = [(b, parts[0]) for b, parts in zip(builds, made, strict=True) if len(parts) == 1]
+    new = [document for built, document in single if built.symbol in absent and not built.base]
+    inserted = _insert(collection, new) if new else set()
+    single = [one for one in single if one[1]["_id"] not in inserted]
     if single:
         result = collection.bulk_write([_update(*one) for one in single], ordered=False)
         if not result.acknowledged:
             raise Unavailable(f"MongoDB did not acknowledge writes to {collection.full_name}")
     primary = collection.with_options(read_preference=ReadPreference.PRIMARY)
-    ids = [parts[0]["_id"] for parts in made]
-    standing = {d["_id"]: d for d in primary.find({"_id": {"$in": ids}}, HEAD)}
+    ids = [parts[0]["_id"] for parts in made if parts[0]["_id"] not in inserted]
+    standing = {d["_id"]: d for d in primary.find({"_id": {"$in": ids}}, HEAD)} if ids else {}
     outcomes = []
     for built, parts in zip(builds, made, strict=True):
         stands = standing.get(parts[0]["_id"])
-        if len(parts) > 1 or (stands is not None and stands.get("parts")):
+        if parts[0]["_id"] in inserted:
+            outcomes.append(Outcome.WRITTEN)
+        elif len(parts) > 1 or (stands is not None and stands.get("parts")):
             outcomes.append(_replace_parts(collection, built, parts))
         else:
             outcomes.append(verdict(stands, built))
     return outcomes
+
+
+def _insert(collection: Collection[Document], new: Sequence[Document]) -> set[str]:
+    """Insert documents where none of their `_id` stands; gives the ids of those that now do."""
+    now = collection.database.command("hello")["localTime"]  # the server's clock, as `$$NOW` is
+    try:
+        result = collection.insert_many(
+            [{**document, "generation": 1, "at": now} for document in new], ordered=False
+        )  # fmt: skip
+    except BulkWriteError as e:
+        errors = e.details["writeErrors"]
+        if e.details.get("writeConcernErrors") or any(error["code"] != DUPLICATE_KEY for error in errors):
+            raise
+        return {document["_id"] for document in new} - {error["op"]["_id"] for error in errors}
+    if not result.acknowledged:
+        raise Unavailable(f"MongoDB did not acknowledge writes to {collection.full_name}")
+    return set(result.inserted_ids)
 
 
 def verdict(stands: Mapping[str, Any] | None, built: Built) -> Outcome:

@@ -231,7 +231,9 @@ class _Partition:
             elif log.expired:
                 builds[symbol] = replace(builds[symbol], base="")
         made = list(builds.values())
-        outcomes = documents.replace(self.libraries[kind].collection, made, self.by)
+        outcomes = documents.replace(
+            self.libraries[kind].collection, made, self.by, absent=builds.keys() - here.keys()
+        )
         done, refused = counted(made, outcomes, here)
         return total + done, refused
 
