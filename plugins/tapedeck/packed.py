@@ -67,13 +67,15 @@ class Packed:
 
 def pack(values: Iterable[bytes | None]) -> Packed:
     """These strings, packed."""
-    listed = list(values)
-    null = np.array([value is None for value in listed], np.bool_)
-    whole = [value or b"" for value in listed]
+    whole: list[Any] = list(values)
+    null = None
+    if None in whole:
+        null = np.array([value is None for value in whole], np.bool_)
+        whole = [value or b"" for value in whole]
     bounds = np.zeros(len(whole) + 1, np.int64)
-    np.cumsum([len(value) for value in whole], out=bounds[1:])
+    np.cumsum(np.fromiter(map(len, whole), np.int64, len(whole)), out=bounds[1:])
     data = np.frombuffer(bytearray(b"".join(whole)), np.uint8)  # writable: compiled code asks for that
-    return Packed(data, bounds, null if null.any() else None)
+    return Packed(data, bounds, null)
 
 
 def join(parts: Sequence[Packed]) -> Packed:

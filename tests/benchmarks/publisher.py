@@ -33,15 +33,15 @@ def measure(bench: Bench) -> Result:
     stamps = tape.take(*payloads)
     tape.writer.close()
 
-    ready: list[Record] = []
     lines = Lines(
-        vendors.get(tapes.VENDOR), 1, [Lane("", 0, 0)] * (pin.partitions + 1), (10**6, 10**6),
-        lambda *record: ready.append(record),
+        vendors.get(tapes.VENDOR), 1, [Lane("", 0, 0)] * (pin.partitions + 1), (10**6, 10**6)
     )  # fmt: skip
     lines.begin(tape.life)
     lines.serve_from(Place(segments(tape.folder)[0], 0))
     for recv_ns, payload in zip(stamps, payloads, strict=True):
         lines.message(recv_ns, payload)
+    out = lines.taken()
+    ready = list(zip(out.lanes, out.values, out.keys, out.times_ms, strict=True))
     assert len(ready) == COUNT
 
     def ours() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -115,6 +116,15 @@ class Outbox:
         self.produced[lane] += 1
         if len(self._lanes) >= TOGETHER:
             self._leave()
+
+    def send_many(
+        self, lanes: Sequence[int], values: Sequence[bytes], keys: Sequence[bytes], times_ms: Sequence[int]
+    ) -> None:  # fmt: skip
+        """Hand many records to their lanes, in order."""
+        self._leave()
+        for lane, count in Counter(lanes).items():
+            self.produced[lane] += count
+        self._produce(np.array(lanes, np.int32), pack(values), pack(keys), np.array(times_ms, np.int64))
 
     def send_all(self, lane: int, values: Packed, keys: Packed, timestamps_ms: Array) -> None:
         """Hand many records to a lane, in order."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from tapedeck.errors import Mismatch
 from tapedeck.log import quarantine
-from tapedeck.message import CONNECTED, DISCONNECTED, WHOLE_FEED, Heartbeat, Status
+from tapedeck.message import CONNECTED, DISCONNECTED, KIND_OF, WHOLE_FEED, Heartbeat, Status
 from tapedeck.partitions import partition_of
 from tapedeck.tape.position import Lane
 from tapedeck.tape.segment import Place, own_of
@@ -25,12 +26,27 @@ from tapedeck.vendors import Chatter, Normalised, Refusal, Vendor
 MS = 1_000_000
 MOST_ROUTES = 1_000_000
 EVERYWHERE = -1
+NOWHERE = (-2, b"")
 TOO_LONG = "the message is longer than the topic's max.message.bytes"
 
 _encode = msgspec.msgpack.Encoder().encode  # `message.encode`, a call shorter
 
-Send = Callable[[int, bytes, bytes, int], None]
-"""(lane, value, key, CreateTime in ms)"""
+
+@dataclass(slots=True)
+class Outgoing:
+    """Records in order: the lane, value, key and CreateTime (ms) of each."""
+
+    lanes: list[int] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    times_ms: list[int] = field(default_factory=list)
+
+    def add(self, lane: int, value: bytes, key: bytes, time_ms: int) -> None:
+        """One more."""
+        self.lanes.append(lane)
+        self.values.append(value)
+        self.keys.append(key)
+        self.times_ms.append(time_ms)
 
 
 def normalised(
@@ -49,7 +65,7 @@ def fault(error: Exception) -> Refusal:
 
 
 class Lines:
-    """Reads a tape's lines and hands records to `send`.
+    """Reads a tape's lines and lays out the records that they say, until they are `taken`.
 
     A lane is passed over until the place that it has already been served up to (`served`).
     """
@@ -60,12 +76,12 @@ class Lines:
         src: int,
         served: Sequence[Lane],
         limits: tuple[int, int],
-        send: Send,
         stamp: int = 0,
     ) -> None:
         """`limits`: the most bytes of a value in the live and in the quarantine topic; `stamp`: the receipt
         time of the last line before the first that is read here, 0 where that is the tape's first."""
-        self._vendor, self._src, self._send = vendor, src, send
+        self._vendor, self._src = vendor, src
+        self._out = Outgoing()
         self._normalise = vendor.normalise
         self._served = list(served)
         self._partitions = self.quarantine = len(served) - 1
@@ -99,8 +115,55 @@ class Lines:
                 self.sent[lane] = served.sent if same else 0
         self.catching_up = any(self._passed)
 
+    def taken(self) -> Outgoing:
+        """The records laid out since the last time."""
+        out, self._out = self._out, Outgoing()
+        return out
+
+    def ordinary(self, lines: Sequence[bytes], first: int, limit: int) -> int:
+        """The hot path: the bus's lines from `first` on, as long as there is nothing particular about them.
+
+        Gives the first line that must be looked at by itself: one of the taper's own or damaged, in base64,
+        or stamped past `limit` (UTC ns); all of them while some lane is passed over.
+        """
+        if self.catching_up:
+            return first
+        normalise, src, routes, longest = self._normalise, self._src, self._routes, self._limit
+        out, sent = self._out, self.sent
+        lane_out, value_out, key_out, time_out = (
+            out.lanes.append, out.values.append, out.keys.append, out.times_ms.append
+        )  # fmt: skip
+        i, stamp = first, self.stamp
+        for i in range(first, len(lines)):
+            head, _, payload = lines[i].partition(b" ")
+            if not head.isdigit() or len(head) >= 20 or payload[:4] == b"b64:":
+                break
+            recv_ns = int(head)
+            if recv_ns > limit:
+                break
+            stamp = recv_ns
+            try:
+                said = normalise(payload, recv_ns, src)
+            except Exception as e:
+                said = [fault(e)]
+            if len(said) == 1 and (one := said[0]).__class__ in KIND_OF:
+                lane, key = routes.get(one.symbol, NOWHERE)  # type: ignore[union-attr]
+                value = _encode(one)
+                if lane >= 0 and len(value) <= longest:
+                    lane_out(lane)
+                    value_out(value)
+                    key_out(key)
+                    time_out(recv_ns // MS)
+                    sent[lane] += 1
+                    continue
+            self._say(said, payload, recv_ns)
+        else:
+            i = len(lines)
+        self.stamp = stamp
+        return i
+
     def message(self, recv_ns: int, payload: bytes) -> None:
-        """One line of the bus, `payload` as it stands on the tape. The hot path."""
+        """One line of the bus, `payload` as it stands on the tape."""
         self.stamp = recv_ns
         if payload[:4] == b"b64:":
             try:
@@ -112,6 +175,9 @@ class Lines:
             said = self._normalise(payload, recv_ns, self._src)
         except Exception as e:
             said = [fault(e)]
+        self._say(said, payload, recv_ns)
+
+    def _say(self, said: Normalised, payload: bytes, recv_ns: int) -> None:
         ts_recv = recv_ns
         for one in said:
             if isinstance(one, Refusal):
@@ -127,7 +193,7 @@ class Lines:
                 elif lane == EVERYWHERE:
                     self._everywhere(value, ts_recv)
                 elif not self._passed[lane]:
-                    self._send(lane, value, key, ts_recv // MS)
+                    self._out.add(lane, value, key, ts_recv // MS)
                     self.sent[lane] += 1
             ts_recv += 1
 
@@ -169,7 +235,7 @@ class Lines:
         """A "*" record: every partition has a copy; the one in murmur2("*") is the message."""
         for lane in range(self._partitions):
             if not self._passed[lane]:
-                self._send(lane, value, b"*", ts_recv // MS)
+                self._out.add(lane, value, b"*", ts_recv // MS)
         if not self._passed[self._home]:
             self.sent[self._home] += 1
 
@@ -179,13 +245,13 @@ class Lines:
                 beat = Heartbeat(
                     WHOLE_FEED, 0, recv_ns, 0, 0, self._src, self.life, self.sent[lane], int(closing)
                 )
-                self._send(lane, _encode(beat), b"*", recv_ns // MS)
+                self._out.add(lane, _encode(beat), b"*", recv_ns // MS)
 
     def _refuse(self, payload: bytes, recv_ns: int, k: int, reason: str) -> None:
         if not self._passed[self.quarantine]:
             entry = quarantine.Entry(payload, self._src, recv_ns, k, reason)
             value = quarantine.encode(entry, self._quarantine_limit)
-            self._send(self.quarantine, value, self._key, entry.timestamp_ms)
+            self._out.add(self.quarantine, value, self._key, entry.timestamp_ms)
             self.sent[self.quarantine] += 1
             self.counts["refused"] += 1
             self.refused[reason] += 1

@@ -120,7 +120,7 @@ class _Session:
         self._ledger = Ledger(served, stamp)
         self._lines = Lines(
             vendors.get(vendor), src, served,
-            (limits[self._pin.name], limits[known.quarantine.name]), self._outbox.send, stamp,
+            (limits[self._pin.name], limits[known.quarantine.name]), stamp,
         )  # fmt: skip
         self._follower = Follower(self._folder, min(lane.place for lane in served))
         self._limit = 0
@@ -187,26 +187,45 @@ class _Session:
             self._register(segment.life)
             lines.begin(segment.life)
         self._limit = self._clock.wall() + AHEAD
-        for line in chunk.data.split(b"\n")[:-1]:
-            if lines.catching_up:
-                lines.serve_from(Place(segment, offset))
-            head, _, payload = line.partition(b" ")
-            if head.isdigit() and len(head) < 20:
-                recv_ns = int(head)
-                if recv_ns > self._limit:
-                    self._hold(recv_ns, Place(segment, offset))
-                lines.message(recv_ns, payload)
-            elif head[:1] == b"!":
-                if (stamp_of(line) or 0) > self._limit:
-                    self._hold(stamp_of(line) or 0, Place(segment, offset))
-                if lines.own(line, offset):
-                    self._close_life(lines.stamp)
-            else:
-                lines.damaged(line, offset)
-            offset += len(line) + 1
+        every, i = chunk.data.split(b"\n"), 0
+        every.pop()
+        while i < len(every):
+            last = lines.ordinary(every, i, self._limit)
+            offset += sum(map(len, every[i:last])) + last - i
+            i = last
+            if i < len(every):
+                self._publish_one(every[i], Place(segment, offset))
+                offset += len(every[i]) + 1
+                i += 1
         self._mark(Place(segment, offset))
 
+    def _publish_one(self, line: bytes, place: Place) -> None:
+        """A line that must be looked at by itself."""
+        lines = self._lines
+        if lines.catching_up:
+            lines.serve_from(place)
+        head, _, payload = line.partition(b" ")
+        if head.isdigit() and len(head) < 20:
+            recv_ns = int(head)
+            if recv_ns > self._limit:
+                self._hold(recv_ns, place)
+            lines.message(recv_ns, payload)
+        elif head[:1] == b"!":
+            if (stamp_of(line) or 0) > self._limit:
+                self._hold(stamp_of(line) or 0, place)
+            if lines.own(line, place.offset):
+                self._close_life(lines.stamp)
+        else:
+            lines.damaged(line, place.offset)
+
+    def _leave(self) -> None:
+        """Hand what the lines said so far to Kafka's client."""
+        out = self._lines.taken()
+        if out.lanes:
+            self._outbox.send_many(out.lanes, out.values, out.keys, out.times_ms)
+
     def _mark(self, place: Place) -> None:
+        self._leave()
         self._ledger.mark(self._outbox.produced, place, self._lines.sent, self._lines.stamp)
         self._latency.mark(self._outbox.produced, self._lines.stamp)
 
@@ -244,6 +263,7 @@ class _Session:
 
         The tape's position does not pass the closing heartbeat before that.
         """
+        self._leave()
         self._outbox.drain()
         closing = {}
         with client.consumer(self._settings) as consumer:

@@ -32,12 +32,7 @@ def read(start: int, stamp: int) -> tuple[list[Entry], list[int]]:
     """What a publisher puts into quarantine that begins at an offset, and the stamp behind each line."""
     sent: list[Entry] = []
     served = [Lane(SEGMENT.name, start, 0)] * 2
-
-    def send(lane: int, value: bytes, key: bytes, ms: int) -> None:
-        if lane == 1:
-            sent.append(msgspec.msgpack.decode(value, type=Entry))
-
-    lines = Lines(vendors.get(VENDOR), 1, served, (10**6, 10**6), send, stamp)
+    lines = Lines(vendors.get(VENDOR), 1, served, (10**6, 10**6), stamp)
     lines.begin(LIFE)
     lines.serve_from(Place(SEGMENT, start))
     offset, stamps = start, []
@@ -51,6 +46,10 @@ def read(start: int, stamp: int) -> tuple[list[Entry], list[int]]:
             lines.damaged(line, offset)
         offset += len(line) + 1
         stamps.append(lines.stamp)
+    out = lines.taken()
+    for lane, value in zip(out.lanes, out.values, strict=True):
+        if lane == 1:
+            sent.append(msgspec.msgpack.decode(value, type=Entry))
     return sent, stamps
 
 
