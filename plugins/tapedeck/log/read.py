@@ -138,8 +138,19 @@ def _look_at(settings: Settings, source: Fetcher, r: Range, event: Event, positi
             f"begins at {low}: what Kafka deleted is in Arctic or on the tape; plan the slice anew to read "
             "what is left"
         )
+    if event.name == "_BAD_MSG":
+        raise damaged(r.topic, r.partition, position)
     if event.name != "_PARTITION_EOF":
         raise client.unavailable(settings, f"{r.topic}[{r.partition}] at offset {position}: {event.text}")
+
+
+def damaged(topic: str, partition: int, offset: int) -> Incomplete:
+    """The sentence for a batch whose checksum is wrong. After it that consumer must read no further."""
+    return Incomplete(
+        f"{topic}[{partition}] at offset {offset}: the checksum (CRC) of the batch there is wrong, so the "
+        "broker's disk holds other bytes than were written: restore that segment from another replica or a "
+        "backup, or ask for slices before and after it"
+    )
 
 
 def _checked(r: Range, found: Batch, position: int) -> Records:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tapedeck.columns import Array, Columns, concat
-from tapedeck.errors import Incomplete
+from tapedeck.errors import Incomplete, Unavailable
 from tapedeck.log import client, topics
 from tapedeck.log.decode import Undecodable, decode_records
 from tapedeck.log.judge import Judged, judge
 from tapedeck.log.marks import Mark, marked
 from tapedeck.log.plan import Plan, Range
-from tapedeck.log.read import Records, read
+from tapedeck.log.read import STALL_SECONDS, Records, read
 from tapedeck.log.resolve import resolve
 from tapedeck.message import KINDS, Message
 from tapedeck.rows import messages_of
@@ -133,12 +134,25 @@ class Reading:
             plan = self.plan
         else:
             partitions = sorted({r.partition for r in self.plan.ranges})
-            plan = resolve(self.settings, self.plan.vendor, stretch, partitions=partitions, within=self.plan)
+            plan = self._resolved(stretch, partitions)
             if plan.expired:  # else it would be clipped to what is left
                 fresh = set(plan.expired) - set(self.plan.expired)
                 self._check_held(r for r in self.plan.ranges if r.partition in fresh)
         for partition in sorted({r.partition for r in plan.ranges}):
             yield judged_part(self.settings, plan, partition, stretch, self.symbols, self.kinds, self.seen)
+
+    def _resolved(self, stretch: Slice, partitions: Sequence[int]) -> Plan:
+        """The stretch's share of the plan, waiting for a broker that starts again as `read` does."""
+        deadline = time.monotonic() + STALL_SECONDS
+        while True:
+            try:
+                return resolve(
+                    self.settings, self.plan.vendor, stretch, partitions=partitions, within=self.plan
+                )
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def _check_held(self, ranges: Iterable[Range]) -> None:
         with client.consumer(self.settings) as consumer:

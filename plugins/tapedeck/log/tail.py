@@ -16,7 +16,7 @@ from tapedeck.log.decode import Decoded, decode_records
 from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
-from tapedeck.log.read import Records
+from tapedeck.log.read import Records, damaged
 from tapedeck.message import KINDS, Book, Message, Status
 from tapedeck.partitions import partition_of
 from tapedeck.rows import messages_of
@@ -120,10 +120,10 @@ class Tail:
             source.assign({place: lane.position for place, lane in self._lanes.items()})
             while True:
                 batches, events = source.fetch(MOST, 0.05)
-                for event in events:
-                    self._look_at(event)
                 for batch in batches:
                     yield self._taken(source, batch)
+                for event in events:
+                    self._look_at(event)
                 if not batches:
                     yield []
                 if time.monotonic() >= next_look:
@@ -207,6 +207,8 @@ class Tail:
                 f"{event.topic}[{event.partition}] no longer holds offset {event.offset}: Kafka deleted it "
                 "before it was read; begin again from a later time, what was deleted is in Arctic"
             )
+        if event.name == "_BAD_MSG":
+            raise damaged(event.topic, event.partition, self._lanes[event.topic, event.partition].position)
         where = f"{event.topic}[{event.partition}] at offset {event.offset}: " if event.topic else ""
         raise client.unavailable(self._settings, f"{where}{event.text}")
 
