@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -203,6 +204,13 @@ def test_the_command_prints_rows_and_counts(settings: Settings, log: Published) 
     lines = [json.loads(line) for line in run(settings, *where, "--format", "jsonl").stdout.splitlines()]
     assert [line["ts_recv"] for line in lines] == [T0, T0 + 1, T0 + 2]
     assert len(run(settings, *where, "--format", "csv").stdout.splitlines()) == 4
+    table = run(settings, *where, "--local").stdout.splitlines()
+    assert len({len(line) for line in table}) == 1
+    for form in ("csv", "parquet"):
+        out = Path(settings.state_dir).parent / form
+        assert run(settings, *where, "--format", form, "--out", str(out)).stdout == ""
+    assert len((out.parent / "csv").read_text().splitlines()) == 4
+    assert len(pd.read_parquet(out)) == 3
     nothing = run(settings, "read", TRADES, "BTCUSDT", format_time(T0 + NS), format_time(T0 + 2 * NS))
     assert nothing.returncode == 0
     assert "holds nothing of BTCUSDT" in nothing.stderr

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import sys
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import click
 
 from tapedeck import settings
-from tapedeck.errors import BadInput
+from tapedeck.cli.show import check_out, local_time, output
 from tapedeck.slices import format_time, parse_slice
 from tapedeck.store import library
 
@@ -43,13 +46,17 @@ def write(vendor: str) -> None:
 @click.argument("start")
 @click.argument("end")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, whole or not at all."
+)
+@click.option("--local", is_flag=True, help="The table's times in this machine's zone.")
 @click.option("--columns", help="Only these, comma-separated.")
 @click.option("--no-tail", is_flag=True, help="Only what Arctic holds; Kafka is not asked.")
 @click.option("--count", "only_count", is_flag=True, help="Only count messages and rows.")
 @click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object for machines.")
 def read(
-    library_name: str, symbol: str, start: str, end: str, form: str, columns: str | None, no_tail: bool,
-    only_count: bool, as_json: bool,
+    library_name: str, symbol: str, start: str, end: str, form: str, out: Path | None, local: bool,
+    columns: str | None, no_tail: bool, only_count: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Print a symbol's stored messages with START <= receipt time < END, up to now.
 
@@ -59,11 +66,13 @@ def read(
     Examples:
       tapedeck read binance_usdm.trade BTCUSDT 2024-08-08T23:54:16Z 2024-08-08T23:55:00Z
       tapedeck read binance_usdm.quote BTCUSDT 5m now --format csv
+      tapedeck read binance_usdm.trade BTCUSDT 1d now --format parquet --out day.parquet
     """
     from tapedeck.store.read import read as read_frame
 
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     of = parse_slice(start, end)
+    check_out("table" if only_count or as_json else form, out)
     frame = read_frame(library_name, symbol, of.start, of.end, wanted, tail=not no_tail)
     for note in frame.attrs["notes"]:
         click.echo(f"note: {note}", err=True)
@@ -72,22 +81,26 @@ def read(
         click.echo(json.dumps(counts))
     elif only_count:
         click.echo(f"{counts['messages']:,} messages, {counts['rows']:,} rows")
-    elif form == "parquet":
-        if sys.stdout.isatty():
-            raise BadInput(
-                "parquet is no text for a terminal: send it to a file, `… --format parquet > FILE`"
-            )
-        frame.attrs = {}
-        frame.to_parquet(sys.stdout.buffer)
-    elif not len(frame):
+    elif not len(frame) and form != "parquet":
         click.echo(f"{library_name} holds nothing of {symbol} from {start} to {end}", err=True)
     else:
-        _print(frame, form)
+        with output(out) as stream:
+            if form == "parquet":
+                frame.attrs = {}
+                frame.to_parquet(stream)
+            elif out is None:
+                _print(frame, form, local)
+            else:
+                text = io.TextIOWrapper(stream, "utf-8", write_through=True)
+                with redirect_stdout(text):
+                    _print(frame, form, local)
+                text.detach()
 
 
-def _print(frame: Any, form: str) -> None:
+def _print(frame: Any, form: str, local: bool) -> None:
     """As a person reads it (UTC, nine digits), as CSV, or as JSON lines with times in UTC ns."""
-    stamps = [format_time(ns) for ns in frame.index.asi8.tolist()]
+    stamp_of = local_time if local and form == "table" else format_time
+    stamps = [stamp_of(ns) for ns in frame.index.asi8.tolist()]
     if form == "csv":
         frame.set_axis(stamps).rename_axis("ts_recv").to_csv(sys.stdout)
         return
@@ -99,10 +112,10 @@ def _print(frame: Any, form: str) -> None:
         return
     texts = [["" if v is None else format_time(v) if n == "ts_event" else f"{v:.10g}" if isinstance(v, float)
               else str(v) for v in column] for n, column in zip(names, cells, strict=True)]  # fmt: skip
+    wide = max(30, *map(len, stamps))
     widths = [max(len(n), *map(len, column)) for n, column in zip(names, texts, strict=True)]
-    click.echo("  ".join([f"{'ts_recv':<30}", *(f"{n:>{w}}" for n, w in zip(names, widths, strict=True))]))
-    for stamp, *row in zip(stamps, *texts, strict=True):
-        click.echo("  ".join([f"{stamp:<30}", *(f"{v:>{w}}" for v, w in zip(row, widths, strict=True))]))
+    for stamp, *row in [("ts_recv", *names), *zip(stamps, *texts, strict=True)]:
+        click.echo("  ".join([stamp.ljust(wide), *(v.rjust(w) for v, w in zip(row, widths, strict=True))]))
 
 
 def _plain(value: Any) -> Any:
