@@ -121,7 +121,7 @@ def _row(
 def _values(columns: Columns) -> Iterator[dict[str, Any]]:
     for message in messages_of(columns):
         yield {
-            name: msgspec.to_builtins(getattr(message, name))
+            name: msgspec.json.decode(msgspec.json.encode(getattr(message, name)))
             for name in message.__struct_fields__
             if name != "symbol"
         }
