@@ -9,10 +9,10 @@ from pathlib import Path
 from msgspec import structs
 
 from tapedeck.settings import Settings, Vendor
-from tests.benchmarks.made_log import MadeLog, make_market, make_trades
+from tests.benchmarks.made_log import MadeLog, make_market, make_quiet, make_trades
 
 PARTITIONS = 4
-TRADES, MARKET = 2_000_000, 400_000
+TRADES, MARKET, QUIET = 2_000_000, 1_500_000, 400_000
 
 Say = Callable[[str], None]
 
@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
         kafka = structs.replace(settings.kafka, partitions=PARTITIONS, prefix="bench.")
-        names = ("trades", "market", "windows", "binance_usdm")
+        names = ("trades", "market", "quiet", "windows", "binance_usdm")
         self.settings = structs.replace(settings, kafka=kafka, vendors={name: Vendor() for name in names})
         self.folder, self.say = folder, say
 
@@ -37,3 +37,9 @@ class Bench:
         """Trades, quotes and book changes of the synthetic market."""
         self.say(f"publishing {MARKET:,} messages of a market to be read")
         return make_market(self.settings, "market", MARKET)
+
+    @cached_property
+    def quiet(self) -> MadeLog:
+        """Trades of a thousand quiet symbols."""
+        self.say(f"publishing {QUIET:,} trades of quiet symbols to be read")
+        return make_quiet(self.settings, "quiet", QUIET)

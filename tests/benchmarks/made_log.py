@@ -9,8 +9,8 @@ import numpy as np
 
 from tapedeck import message as m
 from tapedeck import vendors
-from tapedeck.log import client
 from tapedeck.log.meta import TopicPin
+from tapedeck.log.produce import Outbox, Target
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.simulate import market
@@ -21,6 +21,8 @@ RATE = 11_600
 """Messages a second of market time: a billion a day."""
 SYMBOLS = 300
 """So a symbol's window of ten minutes holds about 6,700 messages."""
+QUIET = 1000
+"""Symbols of a log in which each says ten messages a minute."""
 SECOND = 10**9
 
 
@@ -42,20 +44,27 @@ class MadeLog:
         return Slice(self.slice.start, end), int(np.searchsorted(self.stamps, end))
 
 
-def make_trades(settings: Settings, vendor: str, count: int) -> MadeLog:
+def make_quiet(settings: Settings, vendor: str, count: int) -> MadeLog:
+    """Trades of many symbols that each say little: a hundred messages a window."""
+    return make_trades(settings, vendor, count, QUIET, QUIET * 10 // 60)
+
+
+def make_trades(
+    settings: Settings, vendor: str, count: int, symbols: int = SYMBOLS, per_second: int = RATE
+) -> MadeLog:
     """Trades of 63 bytes."""
     random = np.random.default_rng(1)
-    names = market.symbol_names((), SYMBOLS)
-    stamps = T0 + np.cumsum(random.integers(1, 2 * SECOND // RATE, count))
+    names = market.symbol_names((), symbols)
+    stamps = T0 + np.cumsum(random.integers(1, 2 * SECOND // per_second, count))
     columns = (
-        random.integers(0, SYMBOLS, count),
+        random.integers(0, symbols, count),
         stamps - random.integers(1, 20, count) * 1_000_000,
         stamps,
         random.integers(100, 5_000_000, count) / 100,
         random.integers(1, 100_000, count) / 1000,
         random.choice((-1, 1), count),
     )
-    seqs = [1_000_000] * SYMBOLS
+    seqs = [1_000_000] * symbols
 
     def trades() -> Iterable[m.Message]:
         for i, event, recv, price, size, side in zip(*(c.tolist() for c in columns), strict=True):
@@ -83,23 +92,18 @@ def _publish(
 ) -> MadeLog:
     log = Published(settings, vendor)
     log.register(T0)
-    producer = client.producer(settings)
-    partitions: dict[str, int] = {}
+    count = log.live.partitions
+    outbox = Outbox(settings, [Target(log.live.name, p) for p in range(count)], lambda: None)
+    routes: dict[str, tuple[int, bytes]] = {}
     size = 0
     for message in messages:
         symbol, value = message.symbol, m.encode(message)
-        if symbol not in partitions:
-            partitions[symbol] = partition_of(symbol, log.live.partitions)
+        if symbol not in routes:
+            routes[symbol] = partition_of(symbol, count), symbol.encode()
         size += len(value)
-        while True:
-            try:
-                producer.produce(
-                    log.live.name, value, symbol, partitions[symbol], None, None, message.ts_recv // 1_000_000
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
-    producer.flush()
+        outbox.send(routes[symbol][0], value, routes[symbol][1], message.ts_recv // 1_000_000)
+    outbox.drain()
+    outbox.close()
     log.close(int(stamps[-1]) + 60 * SECOND)
     whole = Slice(T0, int(stamps[-1]) + SECOND)
     return MadeLog(vendor, log.live, len(stamps), size / len(stamps), whole, stamps)

@@ -33,6 +33,12 @@ def measure_market(bench: Bench) -> Result:
     return _measure(bench, bench.market)
 
 
+@benchmark("rebuild_quiet")
+def measure_quiet(bench: Bench) -> Result:
+    """The same for a thousand symbols of ten messages a minute: what a document costs."""
+    return _measure(bench, bench.quiet)
+
+
 def _measure(bench: Bench, log: MadeLog) -> Result:
     with workers() as pool:
         value = repeat(lambda: _once(bench.settings, log, pool))
