@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -79,30 +80,47 @@ def down(timeout: float, as_json: bool) -> None:
     "--json", "as_json", is_flag=True, help="One JSON object (with --watch one a line) for machines."
 )
 def status(watch: bool, as_json: bool) -> None:
-    """Print what runs where: Kafka, MongoDB, Airflow, collectors and writers.
+    """Print what runs where: Kafka, MongoDB, Airflow, collectors and writers, and how far behind they are.
 
     \b
     Example:
       tapedeck status
+      tapedeck status --watch
     """
     from tapedeck.embedded import status as embedded_status
 
     settings = settings_module.load()
 
+    def look() -> dict[str, Any]:
+        return embedded_status.status(settings)
+
     def show() -> str:
-        now = embedded_status.status(settings)
-        return json.dumps(now) if as_json else "\n".join(_lines(now, settings))
+        return json.dumps(look()) if as_json else "\n".join(_lines(look(), settings))
 
     if not watch:
         click.echo(show())
         return
     with contextlib.suppress(KeyboardInterrupt):
+        if sys.stdout.isatty() and not as_json:
+            _watch(look, settings)
         while True:
-            text = show()
-            if not as_json:
-                click.clear()
-            click.echo(text)
+            click.echo(show())
+            sys.stdout.flush()
             time.sleep(_WATCH_EVERY)
+
+
+def _watch(look: Callable[[], dict[str, Any]], settings: Settings) -> None:
+    """Tables in place of one another, until Ctrl-C."""
+    from rich.live import Live
+
+    from tapedeck.cli import standing
+
+    now = look()
+    with Live(standing.tables(now, _servers(now, settings)), auto_refresh=False, screen=True) as shown:
+        while True:
+            time.sleep(_WATCH_EVERY)
+            now = look()
+            shown.update(standing.tables(now, _servers(now, settings)), refresh=True)
 
 
 @click.command()
@@ -135,13 +153,14 @@ def _progress(as_json: bool) -> Callable[[str], None]:
     return lambda line: click.echo(line, err=as_json)
 
 
-def _lines(now: dict[str, Any], settings: Settings) -> list[str]:
+def _servers(now: dict[str, Any], settings: Settings) -> list[tuple[str, str, str, str]]:
+    """Name, state, address and origin of each server."""
     rows = [
         ("Kafka", now["kafka"]["running"], now["kafka"]["bootstrap"], settings.kafka.bootstrap),
         ("MongoDB", now["mongo"]["running"], now["mongo"]["uri"], settings.mongo.uri),
         ("Airflow", now["airflow"]["running"], now["airflow"]["url"], settings.airflow.url),
     ]
-    table = [
+    return [
         (
             name,
             _state(running, address),
@@ -150,12 +169,18 @@ def _lines(now: dict[str, Any], settings: Settings) -> list[str]:
         )
         for name, running, address, is_set in rows
     ]
+
+
+def _lines(now: dict[str, Any], settings: Settings) -> list[str]:
+    from tapedeck.cli import standing
+
+    table = _servers(now, settings)
     table += [
         (
-            _title(role, process),
+            f"{role} {standing.title(process)}",
             _state(process["running"], "x"),
             f"process {process['pid']}",
-            _details(process),
+            standing.details(role, process),
         )
         for role in ("collector", "writer")
         for process in now[f"{role}s"]
@@ -169,14 +194,3 @@ def _lines(now: dict[str, Any], settings: Settings) -> list[str]:
 
 def _state(running: bool, address: str) -> str:
     return "running" if running else "no answer" if address else "not started"
-
-
-def _title(role: str, process: dict[str, Any]) -> str:
-    number = f" {process['src']}" if process.get("src") is not None else ""
-    return f"{role} {process.get('vendor') or '?'}{number}"
-
-
-def _details(process: dict[str, Any]) -> str:
-    """What else a live process's record says, in `key value` pairs."""
-    known = {"name", "pid", "started", "address", "log", "birth", "vendor", "src", "running"}
-    return " · ".join(f"{key} {value}" for key, value in process.items() if key not in known)

@@ -1,0 +1,107 @@
+"""How collectors and writers stand, in words: a line each for `tapedeck status`, tables for `--watch`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+FRESH_SECONDS = 5.0
+"""A writer's record that is older than this says so."""
+
+
+def span(seconds: float | None) -> str:
+    """A length of time for a person: `1.4 s`, `12.0 min`, `3.5 h`."""
+    if seconds is None:
+        return "—"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def amount(size: float) -> str:
+    """Bytes for a person: `0 B`, `3.1 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Numbers for a person: `0–15`, `0–3, 8`; of none `none`."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs) or "none"
+
+
+def details(role: str, process: dict[str, Any]) -> str:
+    """What else is known of a live process, in one line."""
+    found = _collector(process) if role == "collector" else _writer(process)
+    return " · ".join(f"{name} {value}" for name, value in found.items() if value)
+
+
+def tables(now: dict[str, Any], servers: Sequence[Sequence[str]]) -> Group:
+    """All that `tapedeck status` knows; `servers` are rows of name, state, address and what is said of it."""
+    first = Table("server", "state", "address", "", box=None, pad_edge=False, header_style="dim")
+    for row in servers:
+        first.add_row(row[0], _coloured(row[1]), *map(Text, row[2:]))
+    parts: list[Any] = [first]
+    for role, tell in (("collector", _collector), ("writer", _writer)):
+        if now[f"{role}s"]:
+            rows = [(one, tell(one)) for one in now[f"{role}s"]]
+            names = list(dict.fromkeys(name for _, told in rows for name in told))
+            table = Table(role, "state", *names, box=None, pad_edge=False, header_style="dim")
+            for one, told in rows:
+                state = "not running" if not one["running"] else "held" if one.get("held") else "running"
+                table.add_row(title(one), _coloured(state), *(Text(told.get(name, "")) for name in names))
+            parts += ["", table]
+        else:
+            parts += ["", Text(f"no {role} is on record", "dim")]
+    return Group(*parts)
+
+
+def title(process: dict[str, Any]) -> str:
+    """A live process's vendor, and its number where it has one."""
+    number = f" {process['src']}" if process.get("src") is not None else ""
+    return f"{process.get('vendor') or '?'}{number}"
+
+
+def _collector(process: dict[str, Any]) -> dict[str, str]:
+    return {
+        "messages": f"{process.get('messages', 0):,}",
+        "lag": span(process.get("lag")),
+        "spool": amount(process.get("waiting", 0)),
+        "disk free": amount(process.get("free", 0)),
+        "health": process.get("health", ""),
+        "held by": process.get("held", ""),
+    }
+
+
+def _writer(process: dict[str, Any]) -> dict[str, str]:
+    age = time.time() - process["at"] if "at" in process else 0.0
+    return {
+        "messages": f"{process.get('messages', 0):,}",
+        "lag": f"{process.get('lag', 0):,} records",
+        "partitions": numbers(process.get("partitions", [])),
+        "oldest window": span(process.get("oldest") or None),
+        "memory": amount(process.get("memory", 0)),
+        "windows": f"{process.get('written', 0):,}",
+        "late": f"{process.get('late', 0):,}",
+        "health": process.get("health", ""),
+        "held by": process.get("held", ""),
+        "told": f"{span(age)} ago" if age > FRESH_SECONDS else "",
+    }
+
+
+def _coloured(state: str) -> Text:
+    return Text(state, {"running": "green", "held": "yellow", "not started": "dim"}.get(state, "red"))
