@@ -89,8 +89,9 @@ def test_every_field_of_a_form_has_a_title_and_a_description(found: dict[str, An
                 assert "the zone that the picker names" in field["description"], name
 
 
-def test_the_nightly_rebuild_has_intervals_of_width(found: dict[str, Any]) -> None:
-    assert found["dags"]["nightly_backfill"]["timetable"] == "CronDataIntervalTimetable"
+@pytest.mark.parametrize("name", ["nightly_backfill", "gap_check", "reconcile"])
+def test_what_runs_by_the_clock_has_intervals_of_width(found: dict[str, Any], name: str) -> None:
+    assert found["dags"][name]["timetable"] == "CronDataIntervalTimetable"
 
 
 def test_dag_files_are_wiring() -> None:

@@ -36,6 +36,17 @@ def some_vendors() -> dict[str, Param]:
     }  # fmt: skip
 
 
+def repair() -> dict[str, Param]:
+    """Whether what differs is mended."""
+    return {
+        "repair": Param(
+            True, type="boolean", title="Repair",
+            description="Rebuild from the log what differs, unless that would remove or alter more than "
+            "0.1 % of a partition's messages; then look again",
+        )
+    }  # fmt: skip
+
+
 def selection() -> dict[str, Param]:
     """Some of a vendor's messages; all where nothing is chosen."""
     return {

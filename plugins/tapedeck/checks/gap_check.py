@@ -50,11 +50,13 @@ def gap_check(
     of: Slice,
     *,
     run: str = "",
+    settle: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Look for what is missing in a slice of a vendor, keep it as findings, close what is no longer found.
 
-    `run` names who closes findings. Reads the slice once. Raises BadInput for an unknown vendor, Unavailable.
+    `run` names who closes findings. `settle`: how long after its end, in ns, a slice is waited for. Reads the
+    slice once. Raises BadInput for an unknown vendor, Unavailable.
     """
     settings.vendor(vendor)
     known = meta.read(settings)
@@ -62,6 +64,9 @@ def gap_check(
         note = f"nothing is recorded of {vendor} yet"
         return Report(vendor=vendor, slice=of, findings=[], counts={}, notes=[note])
     frozen = resolve(settings, vendor, of)
+    while not frozen.complete and of.end <= time.time_ns() < of.end + settle:
+        time.sleep(2)
+        frozen = resolve(settings, vendor, of)
     check = _Check(settings, vendor, of, frozen)
     parts = list(stretches(frozen))
     for i, stretch in enumerate(parts):
@@ -255,7 +260,7 @@ class _Check:
             times = [e.ts_recv for e in some]
             yield self._make(
                 "quarantine", (src, reason, hour), reason="quarantine", start=min(times), end=max(times) + 1,
-                messages=len(some),
+                messages=len(some), severity="warn",
                 evidence={"src": src, "why": reason, "recv_ns": some[0].recv_ns, "k": some[0].k},
             )  # fmt: skip
 

@@ -19,6 +19,8 @@ from tapedeck.slices import NS, Slice
 INTERVAL = NS
 WARN, FAIL = 1.5, 2.0
 """A heartbeat is late after so many intervals."""
+SILENT = 10 * NS
+"""A collector that has shown nothing for so long is away; what is younger may be on its way to Kafka."""
 FILES = 1000
 """Sources from this number on are files: nobody expects them to listen on."""
 
@@ -101,7 +103,7 @@ def outages(
         if after is not None:
             why: Why = "killed" if life.closed is None else "ended"
             found.append(Outage(src=life.src, start=shown, end=after.since, why=why))
-        elif life.closed is None and not life.retired and until - shown > FAIL * INTERVAL:
+        elif life.closed is None and not life.retired and until - shown > SILENT:
             found.append(Outage(src=life.src, start=shown, end=until, why="silent since"))
         elif life.closed is not None and life.closed < of.end:
             notes.append(f"collector {life.src} ended and has not come back")

@@ -72,6 +72,7 @@ def test_one_that_said_goodbye_was_away_only_if_it_came_back() -> None:
 def test_one_that_has_fallen_silent_is_away_until_now() -> None:
     found, _ = outages(beats((0, 10)), [life()], [], OF, T0 + 30 * NS)
     assert spoken(found) == [("silent since", 9, 30, True)]
+    assert outages(beats((0, 10)), [life()], [], OF, T0 + 18 * NS)[0] == []  # on its way to Kafka
     assert outages(beats((0, 10)), [life(retired=True)], [], OF, NOW)[0] == []
 
 

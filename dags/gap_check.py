@@ -1,0 +1,68 @@
+"""### Look for what is missing, and say at which hop it went missing
+
+Every hour, for every vendor: sequence chains, heartbeats, quarantine and what Kafka has deleted. Each missing
+span becomes a finding with one reason (`upstream`, `collector`, `publish`, `expired`, `quarantine`), its
+evidence and its life: `tapedeck findings`. The hour is the run's data interval; by hand it takes any slice.
+
+- **vendors** says which slice and which vendors it is about: all of which something is recorded.
+- **check**, one a vendor, reads the slice once. It is green where it found something and kept it: the verdict
+  (`pass`, `warn`, `fail`) is in its log and its result. It fails where Kafka or MongoDB did.
+
+Run again, it multiplies nothing; what it no longer finds is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, dag, task
+
+from tapedeck.airflow.params import exact_times, some_vendors, times
+from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+
+Json = dict[str, Any]
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULTS,
+    params={**some_vendors(), **times(), **exact_times()},
+    tags=["tapedeck", "checks"],
+    doc_md=__doc__,
+)
+def gap_check() -> None:
+    @task
+    @in_one_sentence
+    def vendors(params: Json | None = None) -> list[Json]:
+        """Which vendors and which slice."""
+        from tapedeck.airflow import connections, told
+
+        asked = params or {}
+        settings, of = connections.load(), slice_in_force(asked)
+        chosen = asked["vendors"] or told.recorded(settings)
+        for name in chosen:
+            settings.vendor(name)
+        return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
+
+    @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @in_one_sentence
+    def check(of: Json) -> Json:
+        """Check one vendor."""
+        from tapedeck.airflow import connections, told
+        from tapedeck.checks.gap_check import gap_check
+        from tapedeck.jobs.backfill import SETTLE
+        from tapedeck.slices import Slice
+
+        report = gap_check(
+            connections.load(), of["vendor"], Slice(of["start"], of["end"]), run=origin().run, settle=SETTLE
+        )
+        for line in told.lines(report):
+            say("%s", line)
+        return told.result(report)
+
+    check.expand(of=vendors())
+
+
+gap_check()

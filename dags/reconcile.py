@@ -1,0 +1,104 @@
+"""### Hold Kafka against Arctic, and mend Arctic
+
+Every hour, for every vendor: counts and digests of each partition and kind, then the windows that differ,
+then their rows, each with its values. What differs is rebuilt from the log and looked at again; what a repair
+would remove or alter beyond 0.1 % of a partition's messages is left as a finding. The hour is the run's data
+interval; by hand it takes any slice, and the windows that meet it.
+
+- **vendors** says which slice and which vendors it is about: all of which something is recorded.
+- **plan**, one a vendor, freezes the offsets to read.
+- **compare**, one a vendor and partition, finds what differs, and mends it.
+- **report**, one a vendor, keeps the findings (`tapedeck findings`) and leaves a receipt with the digests
+  before and after. It is green where something was found: the verdict is in its log and its result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
+
+from tapedeck.airflow.params import exact_times, repair, some_vendors, times
+from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+
+Json = dict[str, Any]
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULTS,
+    params={**some_vendors(), **repair(), **times(), **exact_times()},
+    tags=["tapedeck", "checks"],
+    doc_md=__doc__,
+)
+def reconcile() -> None:
+    @task
+    @in_one_sentence
+    def vendors(params: Json | None = None) -> list[Json]:
+        """Which vendors and which slice."""
+        from tapedeck.airflow import connections, told
+
+        asked = params or {}
+        settings, of = connections.load(), slice_in_force(asked)
+        chosen = asked["vendors"] or told.recorded(settings)
+        for name in chosen:
+            settings.vendor(name)
+        return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
+
+    @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @in_one_sentence
+    def plan(of: Json) -> Json:
+        """Freeze one vendor's plan."""
+        from msgspec import to_builtins
+
+        from tapedeck.airflow import connections
+        from tapedeck.checks import reconcile as job
+        from tapedeck.jobs import plans
+        from tapedeck.slices import Slice
+
+        settings = connections.load()
+        order, frozen = job.prepare(settings, of["vendor"], Slice(of["start"], of["end"]))
+        if frozen is None:
+            say("nothing is recorded of %s yet", order.vendor)
+        else:
+            plans.keep(settings, frozen)
+        found: Json = to_builtins(order)
+        return found
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    @in_one_sentence
+    def parts(orders: list[Json]) -> list[Json]:
+        """Every partition of every vendor that has a plan."""
+        return [{"order": order, "partition": p} for order in orders or [] for p in order["partitions"]]
+
+    @task(map_index_template="{{ task.op_kwargs['order']['vendor'] }} {{ task.op_kwargs['partition'] }}")
+    @in_one_sentence
+    def compare(order: Json, partition: int, params: Json | None = None) -> Json:
+        """Hold one partition's log against Arctic, and mend what differs."""
+        from tapedeck.airflow import connections, told
+
+        found = told.compared(connections.load(), order, partition, bool((params or {})["repair"]))
+        say("%s partition %s: %s", order["vendor"], partition, found["said"])
+        return found
+
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @in_one_sentence
+    def report(of: Json, orders: list[Json], compared: list[Json], params: Json | None = None) -> Json:
+        """Keep the findings of one vendor, and prove what was done."""
+        from tapedeck.airflow import connections, told
+
+        mend = bool((params or {})["repair"])
+        made = told.reconciled(connections.load(), of["vendor"], orders, compared, origin(), mend)
+        for line in told.lines(made):
+            say("%s", line)
+        return told.result(made)
+
+    of = vendors()
+    orders = plan.expand(of=of)
+    compared = compare.expand_kwargs(parts(orders))
+    report.partial(orders=orders, compared=compared).expand(of=of)
+
+
+reconcile()
