@@ -57,7 +57,7 @@ test: setup ## style, types, layers, and all tests against real servers
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
-lint: setup ## ruff, mypy and the layers of DESIGN §8
+lint: setup ## ruff, mypy and the library's layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

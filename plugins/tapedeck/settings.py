@@ -302,12 +302,18 @@ def _refuse_unknown(
 
 
 def _line_of(path: Path | None, name: str) -> str:
-    """`file line n` of a key, found by its last part, for a sentence."""
+    """`file line n` of a key, for a sentence; where it is written in a way of its own, the file."""
     if path is None:
         return "the environment"
-    last = name.rpartition(".")[2]
+    table = ""
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if line.strip().strip("[]").split("=")[0].strip().strip('"').rpartition(".")[2] == last:
+        text = line.strip()
+        if text.startswith("["):
+            here = table = text.split("]")[0].strip("[ ").replace('"', "")
+        else:
+            key = text.split("=")[0].strip().replace('"', "")
+            here = f"{table}.{key}" if table else key
+        if here == name:
             return f"{path} line {number}"
     return str(path)
 

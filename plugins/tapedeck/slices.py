@@ -69,8 +69,11 @@ def parse_time(text: str, now: int | None = None) -> int:
     match = _RFC3339.fullmatch(text)
     if not match:
         zoneless = re.match(r"\d{4}-\d{2}-\d{2}", text) and not re.search(r"([Zz]|[+-]\d{2}:\d{2})$", text)
-        what = "has no zone" if zoneless else "is no time"
-        raise BadInput(f"{text!r} {what}: {_RIGHT_FORM}")
+        if zoneless:
+            own = text.replace(" ", "T") if len(text) > 10 else f"{text}T00:00:00"
+            meant = f"{own}Z if it is UTC" if _RFC3339.fullmatch(f"{own}Z") else "2024-08-08T23:54:16Z"
+            raise BadInput(f"{text!r} has no zone: write it as {meant}, or 5m, 2h, 1d for so long ago")
+        raise BadInput(f"{text!r} is no time: {_RIGHT_FORM}")
     day, clock, fraction, zone = match[1], match[2].partition(".")[0], match["ns"], match["zone"]
     try:
         zone_part = "+00:00" if zone in "Zz" else zone

@@ -120,7 +120,7 @@ def test_a_broker_that_does_not_answer_is_one_sentence(
     status, out, err = told(capfd, *words)
     assert (status, out) == (3, "")
     assert err.startswith("Kafka at 127.0.0.1:1 did not answer")
-    assert "start it (`tapedeck up`) or correct kafka.bootstrap" in err
+    assert "or correct kafka.bootstrap" in err
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_mongod_that_does_not_answer_is_one_sentence(
     status, out, err = told(capfd, *words)
     assert (status, out) == (3, "")
     assert err.startswith("MongoDB at mongodb://127.0.0.1:1/ failed")
-    assert "start it (`tapedeck up`) or correct mongo.uri" in err
+    assert "or correct mongo.uri" in err
 
 
 @pytest.mark.parametrize(

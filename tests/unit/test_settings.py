@@ -88,3 +88,13 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     }
     _, origins = load_with_origins(environ, tmp_path)
     assert "hunter2" not in repr(origins)
+
+
+def test_each_setting_is_named_with_the_line_where_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "tapedeck.toml"
+    file.write_text('[vendors.a]\nbus = "x"\n\n[vendors.b]\nbus = "y"\nmargin = "1"\n')
+    with pytest.raises(BadInput, match=r"margin.*line 6|line 6"):
+        load({"TAPEDECK_SETTINGS": str(file)})
+    file.write_text('[vendors.a]\nbus = "x"\n\n[vendors.b]\nbuss = "y"\n')
+    with pytest.raises(BadInput, match="line 5"):
+        load({"TAPEDECK_SETTINGS": str(file)})

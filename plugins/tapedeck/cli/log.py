@@ -22,6 +22,7 @@ from tapedeck.jobs.known import check_known
 from tapedeck.log import meta
 from tapedeck.log import timeline as timelines
 from tapedeck.log.complete import CompleteThrough, complete_through
+from tapedeck.log.coverage import coverage
 from tapedeck.log.inventory import TopicState, inventory
 from tapedeck.log.marks import Mark
 from tapedeck.log.plan import Plan, from_json
@@ -29,7 +30,7 @@ from tapedeck.log.quarantine import count as count_quarantined
 from tapedeck.log.reading import Reading
 from tapedeck.log.tail import Tail, behind_text
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, format_time
+from tapedeck.slices import NS, Slice, format_time
 
 CHUNK = 500
 BEHIND = 5 * NS
@@ -136,6 +137,7 @@ def _count(deck: Settings, reading: Reading, as_json: bool) -> None:
         total = replace(reading, seen=lambda records: advance(len(records))).count()
     if not total.messages:
         check_known(deck, plan.vendor, sorted(reading.symbols))
+    alone = plan.slice.end - plan.slice.start - _length(coverage(deck, plan.vendor, plan.slice))
     whole = {
         "messages": total.messages,
         "kinds": {kind: n for kind, n in total.kinds.items() if n},
@@ -144,6 +146,7 @@ def _count(deck: Settings, reading: Reading, as_json: bool) -> None:
         "undecodable": total.undecodable,
         "quarantined": count_quarantined(deck, plan.vendor, plan.slice),
         "complete": plan.complete,
+        "uncovered_seconds": round(alone / NS, 3),
         "start": format_time(plan.slice.start),
         "end": format_time(plan.slice.end),
     }
@@ -156,8 +159,20 @@ def _count(deck: Settings, reading: Reading, as_json: bool) -> None:
             click.echo(f"{kind:<12}{n:>14,}")
     for name in ("messages", "duplicates", "voided", "undecodable", "quarantined"):
         click.echo(f"{name:<12}{whole[name]:>14,}")
+    click.echo(f"complete: {'yes' if plan.complete else 'no'}")
+    if alone:
+        click.echo(f"no source listened for {alone / NS:,.0f} s of the slice")
     if not total.messages:
         click.echo("the slice holds no messages")
+
+
+def _length(covered: dict[int, tuple[Slice, ...]]) -> int:
+    """How long at least one source listened, ns."""
+    total = reach = 0
+    for one in sorted(span for spans in covered.values() for span in spans):
+        total += max(0, one.end - max(one.start, reach))
+        reach = max(reach, one.end)
+    return total
 
 
 @click.command()

@@ -296,6 +296,6 @@ def _contact(client: Consumer | Producer | AdminClient, bootstrap: str) -> None:
     except KafkaException as e:
         raise Unavailable(
             f"Kafka at {bootstrap} did not answer within {CONTACT_SECONDS:.0f} s "
-            f"({e.args[0].str()}): start it (`tapedeck up`) or correct kafka.bootstrap "
-            "(TAPEDECK_KAFKA__BOOTSTRAP)"
+            f"({e.args[0].str()}): start it (`tapedeck up` does, where kafka.bootstrap is not set) "
+            "or correct kafka.bootstrap (TAPEDECK_KAFKA__BOOTSTRAP)"
         ) from e

@@ -73,9 +73,14 @@ def answering(settings: Settings) -> Iterator[None]:
     except PyMongoError as e:
         raise Unavailable(
             f"MongoDB at {_without_secrets(endpoints.mongo_uri(settings))} failed "
-            f"({str(e).splitlines()[0][:200]}): start it (`tapedeck up`) or correct mongo.uri "
-            "(TAPEDECK_MONGO__URI), then run this again"
+            f"({_why(e)}): start it (`tapedeck up` does, where "
+            "mongo.uri is not set) or correct mongo.uri (TAPEDECK_MONGO__URI), then run this again"
         ) from e
+
+
+def _why(error: PyMongoError) -> str:
+    """The driver's reason without its description of the topology."""
+    return str(error).splitlines()[0].partition(", Topology Description")[0][:200]
 
 
 def _without_secrets(uri: str) -> str:
