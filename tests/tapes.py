@@ -22,6 +22,7 @@ from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, read
 from tapedeck.message import CONNECTED, DISCONNECTED, Heartbeat, Message, Status, decode
+from tapedeck.metrics import Show, unheard
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.simulate import market
@@ -77,14 +78,16 @@ class Tape:
 
 
 @contextmanager
-def publishing(settings: Settings, src: int = 1, patience: float = 15.0) -> Iterator[list[str]]:
+def publishing(
+    settings: Settings, src: int = 1, patience: float = 15.0, show: Show = unheard
+) -> Iterator[list[str]]:
     """A publisher at work during the block, which then ends as on SIGTERM; gives what it warned of."""
     ending, said = Ending(patience=patience), list[str]()
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            publish(settings, VENDOR, src, ending, said.append)
+            publish(settings, VENDOR, src, ending, said.append, show=show)
         except BaseException as e:
             failed.append(e)
             said.append(f"the publisher ended: {e!r}")

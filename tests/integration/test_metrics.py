@@ -86,7 +86,7 @@ def address_of(settings: Settings, name: str) -> str:
 @contextmanager
 def watched(settings: Settings) -> Iterator[Watched]:
     more = {"TAPEDECK_MONGO__URI": settings.mongo.uri, "TAPEDECK_MONGO__DATABASE": settings.mongo.database}
-    more |= {"TAPEDECK_WRITER__GRACE": "2s", "TAPEDECK_METRICS__STALLED": "5s"}
+    more |= {"TAPEDECK_WRITER__GRACE": "2s", "TAPEDECK_METRICS__STALLED": "3s"}
     shorter = json.loads(variables(settings)["TAPEDECK_VENDORS"])
     for vendor in shorter.values():
         vendor |= {"window": dict.fromkeys(("trade", "quote", "book", "status", "fields"), 2), "margin": "1s"}
@@ -125,10 +125,9 @@ def test_counts_are_true_and_health_follows_what_happens(settings: Settings) -> 
         assert values(live.writer_at)["tapedeck_writer_partitions"] == settings.kafka.partitions
 
         asked = variables(settings) | {"TAPEDECK_MONGO__URI": settings.mongo.uri}
-        now = json.loads(servers.tapedeck("status", "--json", state=settings.state, **asked).stdout)
-        assert (now["collectors"][0]["health"], now["writers"][0]["health"]) == live[2:4]
         said = servers.tapedeck("status", state=settings.state, **asked).stdout
         assert f"health {live.collector_at}" in said
+        assert f"health {live.writer_at}" in said
         assert f"partitions 0–{settings.kafka.partitions - 1}" in said
 
         live.bus.close()

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tapedeck import vendors
+from tapedeck import metrics, vendors
 from tapedeck.clock import Stamps
 from tapedeck.errors import Mismatch
 from tapedeck.log import meta, quarantine, topics
@@ -27,6 +27,7 @@ from tapedeck.message import (
     Status,
     Trade,
 )
+from tapedeck.metrics import Values
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
@@ -253,9 +254,12 @@ def test_lines_over_fifty_minutes_ahead_wait_for_the_clock_with_an_alarm(setting
     good = tape.take(*payloads(5))
     tape.stamps = ahead
     tape.take(*payloads(6)[5:])
-    with publishing(settings) as said:
+    shown: list[tuple[str, Values]] = []
+    with publishing(settings, show=lambda held, values: shown.append((held, values))) as said:
         until(lambda: any("50 minutes ahead" in sentence for sentence in said))
         until(lambda: sum(len(part) for part in _live(settings)) == 5)
+        until(lambda: "50 minutes ahead" in shown[-1][0])
+    assert shown[-1][1][metrics.HOLDS] == 1
     assert "remains on the tape" in said[-1]
     assert sorted(m.ts_recv for part in _live(settings) for m in part) == good
 

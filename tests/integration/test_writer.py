@@ -263,9 +263,12 @@ def test_a_second_writer_waits_and_takes_over(settings: Settings, log: Published
         until(lambda: bool(live.said))
         assert live.said == ["waiting: the first writer is writing binance_usdm, and this one takes over "
                              "when it ends"]  # fmt: skip
+        until(lambda: live.reports.waits)
+        assert live.reports.held == "the first writer is writing binance_usdm"
         log.publish(*feed(0, 10))
         other.release()
         until(lambda: messages_of(settings) == 20)
+        until(lambda: not live.reports.waits and not live.reports.held)
 
 
 def test_two_writers_at_once_are_harmless(settings: Settings, log: Published) -> None:

@@ -38,6 +38,11 @@ class Report:
     mongo: Buckets = field(default_factory=Buckets)
     """How long MongoDB took for each batch of windows (s)."""
 
+    def stand_by(self, why: str) -> None:
+        """Note that another writer holds the lease: what this one held it holds no more."""
+        self.held, self.waits = why, True
+        self.lag, self.partitions, self.oldest, self.memory = 0, [], 0.0, 0
+
     def shown(self) -> dict[str, Any]:
         """For `tapedeck status`."""
         fields = dataclasses.asdict(self)

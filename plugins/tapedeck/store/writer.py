@@ -69,7 +69,7 @@ def write(
                 if other != waited:
                     say(f"waiting: {other} is writing {vendor}, and this one takes over when it ends")
                 waited = other
-                done.held, done.waits = f"{other} is writing {vendor}", True
+                done.stand_by(f"{other} is writing {vendor}")
                 report(done)
                 _pause(asked, 1.0)
                 continue

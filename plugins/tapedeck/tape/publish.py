@@ -62,9 +62,10 @@ def publish(
     """
     folder = settings.tape_dir(vendor, src)
     with lock.held(folder, "publisher", LOCK_SECONDS):
-        pause = RETRY_SECONDS[0]
+        pause, held = RETRY_SECONDS[0], "it has not reached Kafka yet"
         while True:
             began = time.monotonic()
+            show(held, {})
             try:
                 session = _Session(settings, vendor, src, ending, warn, clock or Clock(), show)
                 try:
@@ -73,8 +74,9 @@ def publish(
                     session.close()
                 return
             except Unavailable as e:
-                warn(str(e))
-                show(str(e), {})
+                held = str(e)
+                warn(held)
+                show(held, {})
             except _GaveUp:
                 pass
             if ending.asked():

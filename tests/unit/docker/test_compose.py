@@ -6,6 +6,7 @@ import importlib.resources
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from tapedeck import settings
+from tapedeck.airflow.connections import mongo_uri
 from tests.servers import ROOT
 
 DOCKER = ROOT / "docker"
@@ -124,6 +126,14 @@ def test_every_container_of_ours_has_settings_that_load(name: str, tmp_path: Pat
         assert deck.kafka.replication == (3 if name == "cluster" else 1)
         assert (deck.metrics.host, deck.metrics.port) == ("0.0.0.0", 9464)  # noqa: S104
         assert deck.log.format == "json"
+
+
+@pytest.mark.parametrize("name", ["single", "cluster"])
+def test_airflows_connection_leads_where_the_writers_write(name: str) -> None:
+    known = profile(name)
+    given = {"login": None, "password": None, "schema": None, **json.loads(known["MONGO_CONNECTION"])}
+    connection = SimpleNamespace(conn_type="mongo", extra_dejson=given.pop("extra"), **given)
+    assert mongo_uri(connection) == known["MONGO_URI"]
 
 
 def test_prometheus_scrapes_who_runs() -> None:
