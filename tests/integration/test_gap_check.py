@@ -18,7 +18,9 @@ from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
 from tapedeck.store.rebuild import rebuild
+from tapedeck.tape import load as loading
 from tests.published import HOUR, T0, VENDOR, Published
+from tests.recorded import SPOT_AFTER, SPOT_BEFORE, recorded
 
 MINUTES = 5
 OF = Slice(T0, T0 + MINUTES * 60 * NS)
@@ -280,3 +282,16 @@ def test_a_slice_of_many_stretches_gives_the_same(
     cut = gap_check(narrow, VENDOR, OF)
     assert [f.id for f in cut.findings] == [f.id for f in whole.findings]
     assert cut.counts["messages"] == whole.counts["messages"]
+
+
+def test_two_recorded_markets_that_join_at_midnight_are_silent(settings: Settings) -> None:
+    paths = [recorded(name) for name in (SPOT_BEFORE, SPOT_AFTER)]
+    for file in loading.check("binance_spot", paths, "BTCUSDT"):
+        loading.load(settings, "binance_spot", file, "BTCUSDT")
+    midnight = 1_723_161_600 * NS
+    report = gap_check(settings, "binance_spot", Slice(midnight - HOUR, midnight + HOUR))
+    assert (report.verdict, told(report)) == ("pass", [])
+    assert report.counts["messages"] == 99_574
+    hours = [gap_check(settings, "binance_spot", Slice(midnight + a * HOUR, midnight + b * HOUR))
+             for a, b in ((-1, 0), (0, 1))]  # fmt: skip
+    assert [told(one) for one in hours] == [[], []]
