@@ -122,18 +122,18 @@ def test_a_killed_collector_is_the_reason_for_what_was_sent_meanwhile(
 ) -> None:
     heard = Collector(log)
     heard.hear(0, 60)
-    heard.hear(63, 310)
+    heard.hear(130, 310)
     heard.end(310)
     report = gap_check(settings, VENDOR, OF)
     assert sorted(told(report)) == [
         ("collector", "collector", "*", "*", 0),
-        ("sequence", "collector", "BTCUSDT", "trade", 30),
-        ("sequence", "collector", "ETHUSDT", "trade", 30),
+        ("sequence", "collector", "BTCUSDT", "trade", 700),
+        ("sequence", "collector", "ETHUSDT", "trade", 700),
     ]
     [outage] = [f for f in report.findings if f.check == "collector"]
-    assert spans([outage]) == [(59, 63)]
+    assert spans([outage]) == [(59, 130)]
     assert "died and was started again" in outage.evidence["why"]
-    later = gap_check(settings, VENDOR, Slice(T0 + 61 * NS, OF.end))
+    later = gap_check(settings, VENDOR, Slice(T0 + 100 * NS, OF.end))  # its start lies before the margin
     assert {f.id for f in later.findings} == {f.id for f in report.findings}
 
 
