@@ -107,24 +107,28 @@ class Idle(Generic[T]):
     @contextmanager
     def lent(self, config: Mapping[str, object], make: Callable[[], T]) -> Iterator[T]:
         """A client of that configuration for the block; one that failed inside it is let go."""
-        key = (os.getpid(), *sorted((name, str(value)) for name, value in config.items()))
-        with self._lock:
-            idle = self._idle.get(key)
-            client = idle.pop() if idle else None
-        client = client or make()
+        client = self.take(config, make)
         try:
             yield client
         except GeneratorExit:  # a reader that was left before its end
-            self._take_back(key, client)
+            self.give_back(config, client)
             raise
         except BaseException:
             client.close()
             raise
-        self._take_back(key, client)
+        self.give_back(config, client)
 
-    def _take_back(self, key: tuple[object, ...], client: T) -> None:
+    def take(self, config: Mapping[str, object], make: Callable[[], T]) -> T:
+        """A client of that configuration, until it is given back or closed."""
         with self._lock:
-            idle = self._idle.setdefault(key, [])
+            idle = self._idle.get(_key(config))
+            client = idle.pop() if idle else None
+        return client or make()
+
+    def give_back(self, config: Mapping[str, object], client: T) -> None:
+        """A client that nobody uses any more."""
+        with self._lock:
+            idle = self._idle.setdefault(_key(config), [])
             if len(idle) < self._kept:
                 idle.append(client)
                 return
@@ -137,6 +141,10 @@ class Idle(Generic[T]):
             self._idle.clear()
         for client in found:
             client.close()
+
+
+def _key(config: Mapping[str, object]) -> tuple[object, ...]:
+    return (os.getpid(), *sorted((name, str(value)) for name, value in config.items()))
 
 
 _consumers: Idle[Consumer] = Idle(kept=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,29 @@ class Undelivered(Unavailable):
     """Kafka refused a record for good. Nothing behind it in its lane counts as acknowledged."""
 
 
+class _Producer:
+    """librdkafka's producer and the queue of its events."""
+
+    def __init__(self, config: Mapping[str, object]) -> None:
+        """Raises BadInput for a setting in `[kafka.client]` that librdkafka refuses."""
+        events = librdkafka.DELIVERED | librdkafka.ERROR
+        try:
+            self.handle = librdkafka.create(librdkafka.PRODUCER, {**config, "log_level": 0}, events)
+        except ValueError as e:
+            raise BadInput(f"[kafka.client]: {e}: correct it in tapedeck.toml") from e
+        self.events = librdkafka.call("queue_get_main", self.handle)
+
+    def close(self) -> None:
+        """Let go of Kafka, and of what it has not acknowledged."""
+        librdkafka.call("purge", self.handle, PURGE_ALL)
+        librdkafka.call("queue_destroy", self.events)
+        librdkafka.call("destroy", self.handle)
+
+
+_producers: client.Idle[_Producer] = client.Idle(kept=1)
+"""An idempotent producer waits half a second for its id when it begins."""
+
+
 class Outbox:
     """Records on their way to Kafka, in order within each lane.
 
@@ -71,6 +94,7 @@ class Outbox:
         self._broken = np.zeros(len(targets), np.bool_)
         self._refusal = np.zeros(2, np.int64)
         self._failure: Undelivered | None = None
+        self._closed = False
         self._targets = list(targets)
         client.contact(settings)
         config = client.producing(
@@ -82,13 +106,9 @@ class Outbox:
                 **librdkafka_settings,
             },
         )
-        try:
-            self._producer = librdkafka.create(
-                librdkafka.PRODUCER, {**config, "log_level": 0}, librdkafka.DELIVERED | librdkafka.ERROR
-            )
-        except ValueError as e:
-            raise BadInput(f"[kafka.client]: {e}: correct it in tapedeck.toml") from e
-        self._events = librdkafka.call("queue_get_main", self._producer)
+        self._config = config
+        self._client = _producers.take(config, lambda: _Producer(config))
+        self._producer, self._events = self._client.handle, self._client.events
         self._topics = {
             name: librdkafka.call("topic_new", self._producer, name.encode(), None)
             for name in dict.fromkeys(target.topic for target in targets)
@@ -152,15 +172,15 @@ class Outbox:
 
     def close(self) -> None:
         """Forget what was not acknowledged and let go of Kafka."""
-        if not self._producer:
+        if self._closed:
             return
-        self._broken[:] = True
-        librdkafka.call("purge", self._producer, PURGE_ALL)
+        self._closed = True
         for handle in self._topics.values():
             librdkafka.call("topic_destroy", handle)
-        librdkafka.call("queue_destroy", self._events)
-        librdkafka.call("destroy", self._producer)
-        self._producer = 0
+        if self.pending or self._failure is not None or self._broken.any():
+            self._client.close()
+        else:
+            _producers.give_back(self._config, self._client)
 
     def _leave(self) -> None:
         """Give what has gathered to librdkafka."""
