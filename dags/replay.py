@@ -1,15 +1,18 @@
-"""### Replay a slice of a vendor's tape into a Kafka topic
+"""### Replay a slice of a vendor's tape
 
-Give a vendor, a slice of time `[start, end)` in UTC and a target, `kafka:TOPIC`. The messages of the
-slice are copied byte for byte: same keys, same values, same CreateTime, each in the partition of its
-symbol, in order of receipt. No resends, copies, voided messages or heartbeats.
+Give a vendor, a slice of time `[start, end)` in UTC and a target. What is replayed are the messages that
+stand, in order of receipt: no resends, copies, voided messages or heartbeats.
 
-- **plan** freezes the offsets to read and prints them; it writes nothing to Kafka, and refuses a target
-  that is a vendor's own topic, would not keep the records or holds something else in the slice.
-- **copy**, one a partition, publishes what the target does not hold yet and reads it back.
-- **receipt** says what was copied, with counts and digests: `tapedeck receipts`.
+- `kafka:TOPIC`: keys, values and CreateTimes byte for byte, each symbol in its partition. Run again, it
+  adds nothing. Stamped anew, it must be a new topic.
+- `zmq:ADDRESS`: published there, one message a frame, from the first subscriber on.
 
-Run again, it adds nothing. What is wrong in the form fails the first task at once, in one sentence.
+- **plan** freezes the offsets to read and prints them, with what they hold, what that takes and what the
+  target holds already; it writes nothing, and refuses a target that is a vendor's own or someone else's.
+- **copy**, one a partition (one in all in time or onto a bus), brings the target to hold its share.
+- **receipt** says what was done, with counts, digests and lateness: `tapedeck receipts`.
+
+What is wrong in the form fails the first task at once, in one sentence.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from tapedeck.airflow.params import exact_times, kafka_target, one_vendor, selection, times
+from tapedeck.airflow.params import exact_times, one_vendor, replay_target, selection, times
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
@@ -29,7 +32,7 @@ Json = dict[str, Any]
     catchup=False,
     max_active_runs=4,
     default_args=DEFAULTS,
-    params={**one_vendor(), **times(), **kafka_target(), **selection(), **exact_times()},
+    params={**one_vendor(), **times(), **replay_target(), **selection(), **exact_times()},
     tags=["tapedeck", "replay"],
     doc_md=__doc__,
     render_template_as_native_obj=True,
@@ -43,32 +46,36 @@ def replay() -> None:
 
         from tapedeck.airflow import connections
         from tapedeck.jobs import plans, replay
+        from tapedeck.jobs.target import label
 
         asked = params or {}
         settings = connections.load()
         order, frozen = replay.prepare(
             settings, asked["vendor"], slice_in_force(asked), asked["to"],
-            asked["symbols"] or (), asked["kinds"] or (),
+            asked["symbols"] or (), asked["kinds"] or (), speed=str(asked["speed"] or "max"),
+            restamp=bool(asked["restamp"]),
         )  # fmt: skip
-        for line in frozen.table().splitlines():
+        for line in replay.shown(settings, order, frozen):
             say("%s", line)
-        already = replay.check(settings, order, frozen)
-        say("to %s, which holds %s messages of it already", order.target, f"{already:,}")
         plans.keep(settings, frozen)
-        return [{"order": to_builtins(order), "partition": p} for p in replay.shares(order)]
+        return [
+            {"order": to_builtins(order), "part": part, "label": label(part)}
+            for part in replay.parts(settings, order)
+        ]
 
-    @task(map_index_template="partition {{ task.op_kwargs['partition'] }}")
+    @task(map_index_template="{{ task.op_kwargs['label'] }}")
     @in_one_sentence
-    def copy(order: Json, partition: int) -> Json:
-        """Bring one partition of the target to hold its share of the slice."""
+    def copy(order: Json, part: int, label: str) -> Json:
+        """Bring one part of the target to hold its share of the slice."""
         from msgspec import convert, to_builtins
 
         from tapedeck.airflow import connections
         from tapedeck.jobs import plans, replay
+        from tapedeck.jobs.order import Order
 
-        settings, asked = connections.load(), convert(order, replay.Order)
+        settings, asked = connections.load(), convert(order, Order)
         frozen = plans.load(settings, asked.plan)
-        copied: Json = to_builtins(replay.copy_partition(settings, asked, frozen, partition, say))
+        copied: Json = to_builtins(replay.copy_part(settings, asked, frozen, part, say))
         return copied
 
     @task
@@ -79,10 +86,11 @@ def replay() -> None:
 
         from tapedeck.airflow import connections
         from tapedeck.jobs import plans, replay
+        from tapedeck.jobs.order import Copied, Order
 
-        settings, asked = connections.load(), convert(planned[0]["order"], replay.Order)
+        settings, asked = connections.load(), convert(planned[0]["order"], Order)
         frozen = plans.load(settings, asked.plan)
-        parts = [convert(part, replay.Copied) for part in copied]
+        parts = [convert(part, Copied) for part in copied]
         made = replay.finish(settings, asked, frozen, parts, origin())
         say("receipt %s: %s", made.id, made.line)
         return {"id": made.id, "outcome": made.outcome, "counts": made.counts}

@@ -10,7 +10,7 @@ from functools import partial
 from confluent_kafka import TopicPartition
 
 from tapedeck.jobs import replay
-from tapedeck.jobs.copying import Copied
+from tapedeck.jobs.order import Copied, Order
 from tapedeck.jobs.origin import Origin, person
 from tapedeck.log import client, topics
 from tapedeck.log.plan import Plan
@@ -45,14 +45,14 @@ def measure(bench: Bench) -> Result:
 def _replay(settings: Settings, log: MadeLog, of: Slice, count: int, pool: ProcessPoolExecutor) -> None:
     origin = Origin(who=person(), started=time.time_ns())
     order, plan = replay.prepare(settings, log.vendor, of, f"kafka:replayed.{uuid.uuid4().hex}")
-    assert replay.check(settings, order, plan) == 0
-    copied = list(pool.map(partial(_copy, settings, order, plan), replay.shares(order)))
+    assert replay.preview(settings, order, plan).already == 0
+    copied = list(pool.map(partial(_copy, settings, order, plan), replay.parts(settings, order)))
     receipt = replay.finish(settings, order, plan, copied, origin)
     assert receipt.counts["written"] == count
 
 
-def _copy(settings: Settings, order: replay.Order, plan: Plan, partition: int) -> Copied:
-    return replay.copy_partition(settings, order, plan, partition, say=lambda _: None)
+def _copy(settings: Settings, order: Order, plan: Plan, partition: int) -> Copied:
+    return replay.copy_part(settings, order, plan, partition, say=lambda _: None)
 
 
 def _piped(settings: Settings, log: MadeLog, of: Slice, count: int) -> float:

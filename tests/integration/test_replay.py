@@ -10,7 +10,7 @@ from confluent_kafka.admin import NewTopic
 
 from tapedeck import message as m
 from tapedeck.errors import BadInput, Unavailable
-from tapedeck.jobs import lease, plans, receipts, replay, target
+from tapedeck.jobs import lease, plans, receipts, replay
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import client, meta, topics
@@ -252,11 +252,12 @@ def test_topics_of_tapedecks_own_are_refused(settings: Settings, backfill: Topic
 
 
 @pytest.mark.parametrize(
-    "to", ["out", "zmq:tcp://x", "kafka:", "kafka:a b", "kafka:..", "kafka:" + "x" * 250]
+    "to",
+    ["out", "zmq:", "zmq:tcp://x", "ftp:x", "kafka:", "kafka:a b", "kafka:..", "kafka:" + "x" * 250],
 )
-def test_a_bad_target_is_one_sentence(to: str) -> None:
-    with pytest.raises(BadInput, match=r"nothing to replay to|can't be a topic's name"):
-        target.parse(to)
+def test_a_bad_target_is_one_sentence(settings: Settings, backfill: TopicPin, to: str) -> None:
+    with pytest.raises(BadInput, match=r"nothing to replay to|can't be a topic's name|can't be published at"):
+        replay.preview(settings, *replay.prepare(settings, VENDOR, SLICE, to))
 
 
 def test_a_symbol_that_nobody_knows_is_refused_and_one_of_the_log_is_not(
@@ -286,7 +287,7 @@ def test_a_frozen_plan_reads_the_same_after_more_has_come(settings: Settings, ba
     plans.keep(settings, plan)
     load(settings, backfill, trade(T0 + 11))
     kept = plans.load(settings, order.plan)
-    copied = [replay.copy_partition(settings, order, kept, p) for p in replay.shares(order)]
+    copied = [replay.copy_part(settings, order, kept, p) for p in replay.parts(settings, order)]
     assert sum(part.messages for part in copied) == 200
     assert timeline(VENDOR, settings).count(SLICE.start, SLICE.end).messages == 201
 

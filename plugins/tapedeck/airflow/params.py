@@ -83,12 +83,20 @@ def exact_times() -> dict[str, Param]:
     }  # fmt: skip
 
 
-def kafka_target() -> dict[str, Param]:
-    """Where a replay goes."""
+def replay_target() -> dict[str, Param]:
+    """Where a replay goes, and how fast."""
     return {
         "to": Param(
             "", type="string", title="To",
-            description="kafka:TOPIC, for example kafka:replay.btc. A topic that does not exist is made, "
-            "with as many partitions as the vendor's, and keeps all",
-        )
+            description="kafka:TOPIC, for example kafka:replay.btc (a topic that does not exist is made and "
+            "keeps all), or zmq:ADDRESS, for example zmq:tcp://0.0.0.0:5599 (a bus on Airflow's worker)",
+        ),
+        "speed": Param(
+            "max", type=["null", "string"], examples=["max", "1", "10"], title="Speed",
+            description="max: as fast as possible; 1: real time, 10: ten times that, all in one task",
+        ),
+        "restamp": Param(
+            False, type="boolean", title="Stamp anew",
+            description="Into a new topic: CreateTime is the time of the replay, not that of receipt",
+        ),
     }  # fmt: skip

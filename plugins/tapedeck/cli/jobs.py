@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -26,41 +26,55 @@ if TYPE_CHECKING:
 @click.argument("vendor")
 @click.argument("start")
 @click.argument("end")
-@click.option("--to", required=True, metavar="kafka:TOPIC", help="Where to; a new topic is made to keep all.")
+@click.option("--to", required=True, metavar="TARGET", help="kafka:TOPIC or zmq:ADDRESS.")
 @click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
 @click.option("--kinds", help="Only these, comma-separated: trade, quote, book, status, fields.")
-@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be read; write nothing.")
+@click.option("--speed", default="max", show_default=True, help="max, or so many times real time: 1, 10.")
+@click.option("--rate", type=click.IntRange(min=1), help="Read at most so many records of the log a second.")
+@click.option("--restamp", is_flag=True, help="Into a new topic: CreateTime is the time of the replay.")
+@click.option("--raw", is_flag=True, help="Onto a bus: the vendor's own payloads, from a collector's tape.")
+@click.option("--tape", default="", metavar="FOLDER", help="Which tape, where there are several.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt (or the plan) as one JSON object.")
 def replay(
-    vendor: str, start: str, end: str, to: str, symbols: str | None, kinds: str | None,
-    only_plan: bool, as_json: bool,
+    vendor: str, start: str, end: str, to: str, symbols: str | None, kinds: str | None, speed: str,
+    rate: int | None, restamp: bool, raw: bool, tape: str, only_plan: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Copy a vendor's messages with START <= receipt time < END to another Kafka topic.
+    """Play a vendor's messages with START <= receipt time < END to a topic or onto a bus.
 
-    Keys, values and CreateTimes stay byte for byte, each symbol in its own partition. Repeated, it adds
-    nothing.
+    \b
+    kafka:TOPIC    keys, values and CreateTimes byte for byte, each symbol in its own partition;
+                   a topic that does not exist is made, and repeated it adds nothing
+    zmq:ADDRESS    published there, one message (MsgPack) a frame, in one order; it begins with the
+                   first subscriber, and repeated it sends all again
 
     \b
     Examples:
       tapedeck replay binance_usdm 2024-08-08T23:54:16Z 2024-08-08T23:55:16Z --to kafka:replay.btc
       tapedeck replay binance_usdm 2h 1h --to kafka:replay.btc --symbols BTCUSDT --kinds trade --plan
+      tapedeck replay binance_usdm 2h 1h --to zmq:tcp://127.0.0.1:5599 --speed 10
     """
     from tapedeck.jobs import replay as job
+    from tapedeck.jobs.forecast import forecast
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
     origin = Origin(who=person(), started=time.time_ns())
+    some: dict[str, Any] = {
+        "symbols": _list(symbols), "kinds": _list(kinds), "speed": speed, "rate": rate or 0,
+        "restamp": restamp, "from_tape": raw, "tape": tape,
+    }  # fmt: skip
     if only_plan:
-        order, plan = job.prepare(deck, vendor, of, to, _list(symbols), _list(kinds))
-        already = job.check(deck, order, plan)
+        order, plan = job.prepare(deck, vendor, of, to, **some)
         if as_json:
-            click.echo(msgspec.json.encode({"order": order, "plan": plan, "already": already}))
+            found, cost = job.preview(deck, order, plan), forecast(deck, order, plan)
+            said = {"order": order, "plan": plan, "already": found.already, "target": found, "forecast": cost}
+            click.echo(msgspec.json.encode(said))
         else:
-            click.echo(f"{plan.table()}\nto {order.target}, which holds {already:,} messages of it already")
+            for line in job.shown(deck, order, plan):
+                click.echo(line)
         return
-    with progress_of("partitions") as progress:
-        receipt = job.replay(
-            deck, vendor, of, to, _list(symbols), _list(kinds), origin=origin, progress=progress
-        )
+    with progress_of("parts") as progress:
+        receipt = job.replay(deck, vendor, of, to, origin=origin, progress=progress, **some)
     _show(receipt, as_json)
 
 
@@ -139,7 +153,7 @@ def _whole(one: Receipt) -> str:
     """Every field of a receipt on a line of its own, the plan's ranges as their number."""
     fields = msgspec.to_builtins(one)
     fields["ranges"] = f"{len(fields['ranges'].get('ranges', []))} (see --json)"
-    for name in ("counts", "asked"):
+    for name in ("counts", "asked", "lateness"):
         fields[name] = ", ".join(f"{key} {_value(value)}" for key, value in fields[name].items()) or "-"
     fields["notes"] = "; ".join(fields["notes"]) or "-"
     width = max(map(len, fields))
@@ -156,7 +170,7 @@ def _value(value: object) -> str:
 
 @contextmanager
 def progress_of(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal; nothing in a pipe. Gives what to tell partitions done, of how many."""
+    """A progress bar on a terminal; nothing in a pipe. Gives what to tell parts done, of how many."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     if not sys.stderr.isatty():
         yield lambda done, total: None

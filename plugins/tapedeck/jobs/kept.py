@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,8 +64,19 @@ class Kept:
     voided: int
     undecodable: int
 
+    columns: tuple[tuple[int, Columns], ...] = ()
+    """The messages themselves, unordered, each part with the partition that it was read from."""
+
     def __len__(self) -> int:
         return len(self.values)
+
+    def take(self, rows: Array) -> Kept:
+        """Only these messages, without columns; what was left out stays with the whole."""
+        return Kept(
+            slice=self.slice, ts_recv=self.ts_recv[rows], timestamps_ms=self.timestamps_ms[rows],
+            keys=self.keys.take(rows), values=self.values.take(rows), digest=0, duplicates=0, voided=0,
+            undecodable=0,
+        )  # fmt: skip
 
     def names(self) -> Array:
         """What tells each record from all others (see `names`)."""
@@ -85,11 +96,13 @@ def names(keys: Packed, timestamps_ms: Array, values: Packed) -> Array:
 
 
 def kept(
-    settings: Settings, plan: Plan, share: Share, symbols: frozenset[str], kinds: Sequence[str]
-) -> Iterator[Kept]:
+    settings: Settings, plan: Plan, share: Share, symbols: frozenset[str], kinds: Sequence[str],
+    seen: Callable[[Records], object] = lambda records: None,
+) -> Iterator[Kept]:  # fmt: skip
     """Stretch after stretch of the plan's slice, the messages of a share that stand.
 
-    Only of `symbols` (all where empty) and `kinds`. Raises what `log.read.read` raises.
+    Only of `symbols` (all where empty) and `kinds`. `seen` is shown every batch of records as it is read.
+    Raises what `log.read.read` raises.
     """
     sources = [p for p in share.sources(plan.partitions) if plan.of(p)]
     part = structs.replace(plan, ranges=tuple(r for r in plan.ranges if r.partition in sources))
@@ -99,18 +112,23 @@ def kept(
         here = part
         if stretch != plan.slice:
             here = resolve(settings, plan.vendor, stretch, partitions=sources, within=plan)
-        yield _stretch(settings, here, share, sources, stretch, symbols, kinds)
+        yield _stretch(settings, here, share, sources, stretch, symbols, kinds, seen)
 
 
 def _stretch(
     settings: Settings, plan: Plan, share: Share, sources: Sequence[int], of: Slice,
-    symbols: frozenset[str], kinds: Sequence[str],
+    symbols: frozenset[str], kinds: Sequence[str], seen: Callable[[Records], object],
 ) -> Kept:  # fmt: skip
     raw: list[Records] = []
+
+    def see(records: Records) -> None:
+        raw.append(records)
+        seen(records)
+
     found: list[tuple[int, Columns]] = []
     duplicates = voided = undecodable = 0
     for source in sources:
-        part = judged_part(settings, plan, source, of, symbols, kinds, seen=raw.append)
+        part = judged_part(settings, plan, source, of, symbols, kinds, seen=see)
         for judged in part.judged.values():
             found.append((source, share.of(judged.kept)))
             duplicates += len(share.of(judged.duplicates))
@@ -126,7 +144,7 @@ def _stretch(
     return Kept(
         slice=of, ts_recv=ts_recv[order], timestamps_ms=times, keys=keys, values=values,
         digest=digest.add(*(digest.digest(columns) for _, columns in found)),
-        duplicates=duplicates, voided=voided, undecodable=undecodable,
+        duplicates=duplicates, voided=voided, undecodable=undecodable, columns=tuple(found),
     )  # fmt: skip
 
 

@@ -57,6 +57,8 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=False):
     version: str = importlib.metadata.version("tapedeck")
     code: int = 0
     """The window function's version where the job wrote windows, else 0."""
+    lateness: dict[str, float] = {}
+    """Of a paced job: how late messages were, in ms (see `jobs.pacing.Lateness`)."""
 
     def to_json(self) -> bytes:
         """The receipt as one JSON object."""
@@ -85,6 +87,7 @@ def issue(
     asked: dict[str, Any] | None = None,
     notes: tuple[str, ...] = (),
     code: int = 0,
+    lateness: dict[str, float] | None = None,
 ) -> Receipt:
     """Make a receipt that ends now, and keep it durably.
 
@@ -100,6 +103,7 @@ def issue(
         complete=plan is not None and plan.complete and not notes, counts=counts, before=before, after=after,
         plan=plan.digest if plan else "", ranges=msgspec.json.decode(plan.to_json()) if plan else {},
         asked=asked or {}, notes=list(dict.fromkeys((*(plan.notes if plan else ()), *notes))), code=code,
+        lateness=lateness or {},
     )  # fmt: skip
     document = {"_id": receipt.id, "ended": ended, "vendor": vendor, "job": job, "json": receipt.to_json()}
     with database.answering(settings):

@@ -1,30 +1,27 @@
-"""Replaying a slice of a vendor into another Kafka topic: keys, values and CreateTimes byte for byte.
+"""Replaying a slice of a vendor: to a topic, onto a bus, into Arctic, to Parquet files.
 
 What is replayed are the messages that stand (DESIGN §2.3): no margins, no control records, no resends
-or copies, nothing voided; each in the partition of its symbol by the target's count, in order
-(ts_recv, topic, offset). Before it publishes, a replay looks at what the target already holds of the
-slice, of the symbols and kinds asked for: what is there is not published again, and anything else that
-is there means refusal. So a replay may be killed and repeated at any point, and one repeated adds
-nothing. Each partition of a target is written under a lease by one replay at a time, and read again
-before a receipt says that it holds what the log holds.
+or copies, nothing voided; in order (ts_recv, topic, offset). `prepare` freezes the plan and looks at all
+that could be wrong; each part of the target is then copied (`copy_part`), in one process or in many; and
+`finish` proves the whole. What a target promises says `jobs.target`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import structs, to_builtins
 
 from tapedeck import digest
 from tapedeck.errors import BadInput, Mismatch
-from tapedeck.jobs import lease, plans, receipts, target
-from tapedeck.jobs.copying import Copied, Copying
-from tapedeck.jobs.kept import Kept, Share, kept
+from tapedeck.jobs import plans, raw, receipts, targets
+from tapedeck.jobs.forecast import forecast
 from tapedeck.jobs.known import check_known
+from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.pacing import parse_speed
 from tapedeck.jobs.receipts import Receipt
-from tapedeck.jobs.standing import Standing, survey
-from tapedeck.jobs.target import Target
+from tapedeck.jobs.target import Say, Target
 from tapedeck.log import meta
 from tapedeck.log.plan import Plan
 from tapedeck.log.resolve import resolve
@@ -35,185 +32,143 @@ from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 
 JOB = "replay"
-Say = Callable[[str], object]
 Progress = Callable[[int, int], object]
 
 
-class Order(Struct, frozen=True, kw_only=True):
-    """A replay as it was asked for and frozen. `plan` is the digest of a kept plan."""
-
-    plan: str
-    topic: str
-    partitions: int
-    symbols: tuple[str, ...]
-    kinds: tuple[str, ...]
-
-    @property
-    def target(self) -> str:
-        """The target as a person writes it."""
-        return f"{target.SCHEME}{self.topic}"
-
-    @property
-    def asked(self) -> dict[str, object]:
-        """What a receipt says of it beside the slice."""
-        return {"to": self.target, "symbols": list(self.symbols), "kinds": list(self.kinds)}
-
-
 def prepare(
-    settings: Settings,
-    vendor: str,
-    of: Slice,
-    to: str,
-    symbols: Sequence[str] = (),
-    kinds: Sequence[str] = (),
-) -> tuple[Order, Plan]:
+    settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
+    kinds: Sequence[str] = (), *, speed: str = "max", rate: int = 0, restamp: bool = False,
+    from_tape: bool = False, tape: str = "",
+) -> tuple[Order, Plan]:  # fmt: skip
     """The order and its frozen plan. Writes nothing, and looks at all that could be wrong.
 
-    Raises BadInput for a vendor of which nothing is recorded, a symbol that it does not have, and a
-    target that can't be replayed into.
+    `speed`: max, or so many times real time. `rate`: so many records of the log a second at most.
+    `restamp`: CreateTime is the time of the replay. `from_tape`: raw payloads, of the tape in the folder
+    `tape`. Raises BadInput for a vendor of which nothing is recorded, a symbol that it does not have, and
+    a target that can't be replayed into.
     """
     settings.vendor(vendor)
     wanted = tuple(sorted({check_symbol(symbol) for symbol in symbols}))
     chosen = tuple(kind for kind in KINDS if not kinds or kind in check_kinds(tuple(kinds)))
-    topic = target.parse(to)
+    paced = parse_speed(speed)
+    targets.check(to, speed=paced, restamp=restamp, raw=from_tape)
+    if rate < 0:
+        raise BadInput(
+            f"a replay can't read {rate} records a second: write a number over 0, or 0 for no limit"
+        )
+    if tape and not from_tape:
+        raise BadInput(f"the tape {tape} holds raw payloads: ask for them (--raw), or leave it out")
+    if from_tape and (wanted or kinds):
+        raise BadInput("raw payloads are of all symbols and kinds: leave those out")
+    folder = str(raw.folder_of(settings, vendor, tape)) if from_tape else ""
     known = meta.read(settings)
-    count = known.topics(vendor).live[-1].partitions
-    there = target.look(settings, topic, count, known)
-    _check_symbols(settings, vendor, of, wanted)
-    partitions = sorted({partition_of(symbol, count) for symbol in wanted}) or None
-    plan = resolve(settings, vendor, of, partitions=partitions)
-    order = Order(plan=plan.digest, topic=topic, partitions=there.partitions, symbols=wanted, kinds=chosen)
-    return order, plan
+    count = 1 if from_tape else known.topics(vendor).live[-1].partitions
+    asked = Order(
+        vendor=vendor, slice=of, to=to, symbols=wanted, kinds=chosen, partitions=count, speed=paced,
+        rate=rate, restamp=restamp, tape=folder,
+    )  # fmt: skip
+    target = targets.opened(settings, asked, known)
+    if from_tape:
+        plan = raw.plan_of(vendor, of, raw.folder_of(settings, vendor, folder))
+    else:
+        _check_symbols(settings, vendor, of, wanted)
+        partitions = sorted({partition_of(symbol, count) for symbol in wanted}) or None
+        plan = resolve(settings, vendor, target.reads(), partitions=partitions)
+    return structs.replace(target.order, plan=plan.digest), plan
 
 
-def shares(order: Order) -> list[int]:
-    """The partitions of the target that the replay may write to."""
-    if order.symbols:
-        return sorted({partition_of(symbol, order.partitions) for symbol in order.symbols})
-    return list(range(order.partitions))
-
-
-def check(settings: Settings, order: Order, plan: Plan) -> int:
-    """How many messages of the replay the target already holds.
+def preview(settings: Settings, order: Order, plan: Plan) -> Preview:
+    """What the target holds of the replay, or what would change. Writes nothing.
 
     Raises BadInput where it holds anything else in the slice, so that nothing is written then.
     """
-    there = _look(settings, order)
-    total = 0
-    for partition in shares(order):
-        standing = _survey(settings, order, plan, there, partition)
-        if len(standing):
-            _compare(settings, order, plan, standing)
-        total += len(standing)
-    return total
+    return _target(settings, order).preview(plan)
 
 
-def copy_partition(
-    settings: Settings, order: Order, plan: Plan, partition: int, say: Say = lambda line: None
-) -> Copied:
-    """Bring one partition of the target to hold exactly its share of the plan's slice.
+def shown(settings: Settings, order: Order, plan: Plan) -> Iterator[str]:
+    """The plan for a person, line by line, the slice in force first. Raises what `preview` raises."""
+    table = plan.table().splitlines()
+    yield f"{order.vendor} {order.slice}"
+    if not order.tape:
+        yield from table[1:]
+        yield forecast(settings, order, plan).line
+    else:
+        yield f"raw payloads of the tape {order.tape}"
+        yield from (f"note: {note}" for note in plan.notes)
+    if order.speed:
+        yield f"at {order.speed:g} times real time"
+    target = _target(settings, order)
+    yield f"to {target.preview(plan).says}"
+    if not target.idempotent:
+        yield "not to be repeated: what was sent before is not told apart"
 
-    Raises BadInput where it holds anything else in the slice, having written nothing into it, and
-    Unavailable or Incomplete where Kafka fails or has expired what the plan names: run it again.
-    """
-    with lease.held(settings, f"{order.target} partition {partition}") as held:
-        there = _look(settings, order)  # within the lease: another replay may have made it meanwhile
-        before = _survey(settings, order, plan, there, partition)
-        if len(before):
-            say(f"partition {partition}: {len(before):,} messages are there already")
-            _compare(settings, order, plan, before)
-        with Copying(settings, there, partition, before, held.check) as copying:
-            for stretch in _kept(settings, order, plan, partition):
-                copying.copy(stretch)
-            copied = copying.finish()
-        after = _survey(settings, order, plan, copying.target, partition, since=before.next)
-        _prove(order, partition, copied, before, after)
-        say(
-            f"partition {partition}: {copied.messages:,} messages, {copied.already:,} were there, "
-            f"{copied.written:,} written"
-        )
-        return copied
+
+def parts(settings: Settings, order: Order) -> list[int]:
+    """What can be copied apart from the rest, each by a process of its own."""
+    return _target(settings, order).parts()
+
+
+def copy_part(
+    settings: Settings, order: Order, plan: Plan, part: int, say: Say = lambda line: None
+) -> Copied:  # fmt: skip
+    """Bring one part of the target to hold exactly its share of the plan's slice (see `jobs.target`)."""
+    return _target(settings, order).copy(plan, part, say)
 
 
 def finish(settings: Settings, order: Order, plan: Plan, copied: Iterable[Copied], origin: Origin) -> Receipt:
-    """The receipt of a replay of which every share was copied. Raises Mismatch where one is missing."""
-    parts = sorted(copied, key=lambda part: part.partition)
-    if [part.partition for part in parts] != shares(order):
-        missing = sorted(set(shares(order)) - {part.partition for part in parts})
-        raise Mismatch(f"the replay to {order.target} lacks its partitions {missing}: run those again")
-    counts = {
-        name: sum(getattr(part, name) for part in parts)
-        for name in ("messages", "already", "written", "behind", "duplicates", "voided", "undecodable")
-    }
-    notes: tuple[str, ...] = ()
+    """The receipt of a replay of which every part was copied. Raises Mismatch where one is missing."""
+    done = sorted(copied, key=lambda part: part.partition)
+    expected = parts(settings, order)
+    if [part.partition for part in done] != expected:
+        missing = sorted(set(expected) - {part.partition for part in done})
+        raise Mismatch(f"the replay to {order.to} lacks its partitions {missing}: run those again")
+    names = ("messages", "already", "written", "behind", "duplicates", "voided", "undecodable")
+    counts = {name: sum(getattr(part, name) for part in done) for name in names}
+    for name in dict.fromkeys(name for part in done for name in part.more):
+        counts[name] = sum(part.more.get(name, 0) for part in done)
+    notes = [note for part in done for note in part.notes]
     if counts["behind"]:
-        notes = (f"{counts['behind']} messages came late to the log and now stand behind later ones",)
+        notes.append(f"{counts['behind']} messages came late to the log and now stand behind later ones")
+    lateness = next((part.lateness for part in done if part.lateness is not None), None)
+    wrote = counts["written"] + counts.get("windows_added", 0) + counts.get("windows_changed", 0)
     return receipts.issue(
-        settings, origin, JOB, plan.vendor, plan.slice, plan,
-        outcome="written" if counts["written"] else "unchanged" if counts["messages"] else "empty",
-        counts=counts, asked=order.asked, notes=notes,
-        before=digest.to_hex(digest.add(*(digest.from_hex(part.before) for part in parts))),
-        after=digest.to_hex(digest.add(*(digest.from_hex(part.after) for part in parts))),
+        settings, origin, JOB, plan.vendor, order.slice, plan,
+        outcome="written" if wrote else "unchanged" if counts["messages"] else "empty",
+        counts=counts, asked=order.asked, notes=tuple(notes),
+        before=digest.to_hex(digest.add(*(digest.from_hex(part.before) for part in done))),
+        after=digest.to_hex(digest.add(*(digest.from_hex(part.after) for part in done))),
+        lateness=to_builtins(lateness) if lateness else {},
     )  # fmt: skip
 
 
 def replay(
     settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
     kinds: Sequence[str] = (), *, origin: Origin, progress: Progress = lambda done, total: None,
+    say: Say = lambda line: None, speed: str = "max", rate: int = 0, restamp: bool = False,
+    from_tape: bool = False, tape: str = "",
 ) -> Receipt:  # fmt: skip
-    """The whole job in this process: prepare, check, copy partition after partition, receipt.
+    """The whole job in this process: prepare, look, copy part after part, receipt.
 
-    `progress` is told how many partitions are done, of how many.
+    `progress` is told how many parts are done, of how many. The rest is as for `prepare`.
     """
-    order, plan = prepare(settings, vendor, of, to, symbols, kinds)
-    check(settings, order, plan)
+    order, plan = prepare(
+        settings, vendor, of, to, symbols, kinds, speed=speed, rate=rate, restamp=restamp,
+        from_tape=from_tape, tape=tape,
+    )  # fmt: skip
+    target = _target(settings, order)
+    if target.refuses_late:
+        target.preview(plan)  # before anything is written into another part
     plans.keep(settings, plan)
-    chosen = shares(order)
+    chosen = target.parts()
     copied: list[Copied] = []
-    for partition in chosen:
+    for part in chosen:
         progress(len(copied), len(chosen))
-        copied.append(copy_partition(settings, order, plan, partition))
+        copied.append(target.copy(plan, part, say))
     return finish(settings, order, plan, copied, origin)
 
 
-def _look(settings: Settings, order: Order) -> Target:
-    there = target.look(settings, order.topic, order.partitions, meta.read(settings))
-    if there.partitions != order.partitions:
-        raise Mismatch(
-            f"the topic {order.topic} has {there.partitions} partitions but had {order.partitions} when "
-            "the replay was planned: start it anew"
-        )
-    return there
-
-
-def _kept(settings: Settings, order: Order, plan: Plan, partition: int) -> Iterable[Kept]:
-    share = Share(partition, order.partitions)
-    return kept(settings, plan, share, frozenset(order.symbols), order.kinds)
-
-
-def _survey(
-    settings: Settings, order: Order, plan: Plan, there: Target, partition: int, since: int | None = None
-) -> Standing:
-    return survey(settings, there, partition, plan.slice, frozenset(order.symbols), order.kinds, since)
-
-
-def _compare(settings: Settings, order: Order, plan: Plan, standing: Standing) -> None:
-    """Raises BadInput unless all that stands is part of the replay."""
-    matched = 0
-    for stretch in _kept(settings, order, plan, standing.partition):
-        matched += len(stretch) - len(standing.missing(stretch))
-    if matched != len(standing):
-        raise standing.strange(plan.slice)
-
-
-def _prove(order: Order, partition: int, copied: Copied, before: Standing, after: Standing) -> None:
-    held = len(before) + len(after)
-    proof = digest.to_hex(digest.add(before.digest, after.digest))
-    if held != copied.messages or proof != copied.after:
-        raise Mismatch(
-            f"{order.target} partition {partition} holds {held:,} messages of the slice where the log has "
-            f"{copied.messages:,}: something else writes there too; replay to another topic"
-        )
+def _target(settings: Settings, order: Order) -> Target:
+    return targets.opened(settings, order, meta.read(settings))
 
 
 def _check_symbols(settings: Settings, vendor: str, of: Slice, symbols: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from tapedeck import digest
 from tapedeck.columns import Array, Columns
 from tapedeck.errors import BadInput
 from tapedeck.jobs.kept import Kept, names
-from tapedeck.jobs.target import Target
+from tapedeck.jobs.topic import Topic
 from tapedeck.log import client
 from tapedeck.log.decode import decode_records
 from tapedeck.log.plan import Range
@@ -79,7 +79,7 @@ def foreign(topic: str, partition: int, what: str, offset: int, of: Slice) -> Ba
 
 
 def survey(
-    settings: Settings, target: Target, partition: int, of: Slice, symbols: frozenset[str],
+    settings: Settings, target: Topic, partition: int, of: Slice, symbols: frozenset[str],
     kinds: Sequence[str], since: int | None = None,
 ) -> Standing:  # fmt: skip
     """Read what a target's partition holds of a slice's messages, from offset `since` on if it is given.
@@ -113,7 +113,7 @@ def survey(
 
 
 def _standing(
-    target: Target, partition: int, after: int, found: list[Columns], offsets: list[Array], named: list[Array]
+    target: Topic, partition: int, after: int, found: list[Columns], offsets: list[Array], named: list[Array]
 ) -> Standing:
     nothing = np.zeros(0, np.int64)
     return Standing(
@@ -126,7 +126,7 @@ def _standing(
 
 
 def _bounds(
-    settings: Settings, consumer: Consumer, target: Target, partition: int, of: Slice
+    settings: Settings, consumer: Consumer, target: Topic, partition: int, of: Slice
 ) -> tuple[int, int]:
     """Offsets that hold all records of the slice: it may have been replayed at any time, so to the end."""
     _, high = client.watermarks(settings, consumer, target.topic, partition)  # first: see log.resolve
@@ -134,7 +134,7 @@ def _bounds(
     return (high if start < 0 else min(start, high)), high
 
 
-def _messages(target: Target, records: Records, of: Slice) -> list[Columns]:
+def _messages(target: Topic, records: Records, of: Slice) -> list[Columns]:
     decoded = decode_records(records, target.partitions)
     first, last = of.start // MS, (of.end - 1) // MS
     strange = [bad.offset for bad in decoded.undecodable if first <= bad.timestamp_ms <= last]

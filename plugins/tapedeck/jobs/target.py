@@ -1,94 +1,59 @@
-"""Where a replay goes: `kafka:TOPIC`, a topic of tapedeck's making or one that keeps what it is given."""
+"""Where a replay goes: what all targets promise.
+
+`kafka:TOPIC`, `zmq:ADDRESS`, `arctic:PREFIX` and `parquet:DIR` are opened by `tapedeck.jobs.targets`.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from typing import Protocol
 
-from msgspec import Struct
+from tapedeck.jobs.order import Copied, Order, Preview
+from tapedeck.log.plan import Plan
+from tapedeck.slices import Slice
 
-from tapedeck.errors import BadInput
-from tapedeck.log import client, meta, topics
-from tapedeck.log.meta import Meta
-from tapedeck.settings import Settings
-
-SCHEME = "kafka:"
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_CONFIG = {"cleanup.policy": "delete", "message.timestamp.type": "CreateTime", **topics.FOREVER}
-_WHY = {
-    "cleanup.policy": "older messages of a symbol would be compacted away",
-    "message.timestamp.type": "the broker would put its own clock in place of the receipt times",
-    "retention.ms": "Kafka would delete the replayed records",
-    "retention.bytes": "Kafka would delete the replayed records",
-}
+Say = Callable[[str], object]
 
 
-class Target(Struct, frozen=True, kw_only=True):
-    """A topic to replay into. `id` is empty where it does not exist yet."""
+class Target(Protocol):
+    """A target of one order. Opening one looks at all that could be wrong, and changes nothing."""
 
-    topic: str
-    partitions: int
-    id: str = ""
+    order: Order
+    """The order, with what the target decides itself."""
+    idempotent: bool
+    """Whether a replay that is killed and repeated leaves what one undisturbed does."""
 
+    refuses_late: bool
+    """Whether only `preview` finds out that it holds what the replay must not touch."""
 
-def parse(text: str) -> str:
-    """The topic's name in `kafka:TOPIC`. Raises BadInput for anything else."""
-    topic = text.removeprefix(SCHEME)
-    if not text.startswith(SCHEME):
-        raise BadInput(f"{text!r} is nothing to replay to: write kafka:TOPIC, for example kafka:replay.btc")
-    if not _NAME.fullmatch(topic) or topic in (".", ".."):
-        raise BadInput(f"{topic!r} can't be a topic's name: use 1 to 249 of A-Z, a-z, 0-9, '.', '_' and '-'")
-    return topic
+    def reads(self) -> Slice:
+        """The slice that must be planned: the order's, or more."""
+        ...
 
+    def parts(self) -> list[int]:
+        """What can be copied apart, each by a process of its own: partitions, or [WHOLE]."""
+        ...
 
-def look(settings: Settings, topic: str, partitions: int, known: Meta) -> Target:
-    """The topic as it is, or as it would be made with so many partitions. Changes nothing.
+    def preview(self, plan: Plan) -> Preview:
+        """What it holds of the plan already, or what would change. Writes nothing.
 
-    Raises BadInput for a topic of a vendor's or of the broker's own, and for one that would not keep
-    what is replayed into it.
-    """
-    _refuse_own(settings, topic, known)
-    admin = client.admin(settings)
-    described = topics.describe(admin, [topic])
-    if topic not in described:
-        return Target(topic=topic, partitions=partitions)
-    config = topics.configs(admin, [topic])[topic]
-    for key, needed in _CONFIG.items():
-        if config.get(key) != needed:
-            raise BadInput(
-                f"the topic {topic} has {key}={config.get(key)}, so {_WHY[key]}: set it to {needed}, "
-                "or replay to a topic that does not exist yet"
-            )
-    identity, count = described[topic]
-    return Target(topic=topic, partitions=count, id=identity)
+        Raises BadInput where it holds something that the replay must not touch.
+        """
+        ...
+
+    def copy(self, plan: Plan, part: int, say: Say) -> Copied:
+        """Bring one part of the target to hold its share of the plan, and prove it.
+
+        Raises BadInput like `preview`, Unavailable or Incomplete where the servers fail or have expired
+        what the plan names.
+        """
+        ...
 
 
-def ensure(settings: Settings, target: Target) -> Target:
-    """The topic, made where it does not exist. Safe to run at once with itself."""
-    if target.id:
-        return target
-    admin = client.admin(settings)
-    topics.create(admin, settings, target.topic, target.partitions, _CONFIG)
-    topics.await_topic(admin, settings, target.topic)
-    made = look(settings, target.topic, target.partitions, meta.read(settings))
-    if made.partitions != target.partitions:
-        raise BadInput(
-            f"the topic {target.topic} was made by someone else meanwhile, with {made.partitions} partitions "
-            f"in place of {target.partitions}: start the replay anew, it then follows that"
-        )
-    return made
+WHOLE = -1
+"""The one part of a target that is written in one stream."""
 
 
-def _refuse_own(settings: Settings, topic: str, known: Meta) -> None:
-    reserved = {meta.topic_name(settings): "tapedeck's own"}
-    for vendor in settings.vendors:
-        for role, name in topics.names(settings, vendor).items():
-            reserved[name] = f"the {role} topic of {vendor}"
-    for pin in known.pins.values():
-        reserved[pin.name] = f"the {pin.role} topic of {pin.vendor}"
-    if topic.startswith("__"):
-        reserved[topic] = "the broker's own"
-    if topic in reserved:
-        raise BadInput(
-            f"the topic {topic} is {reserved[topic]}: replay to another topic, "
-            f"for example kafka:replay.{topic.removeprefix(settings.kafka.prefix)}"
-        )
+def label(part: int) -> str:
+    """A part for people."""
+    return "all partitions" if part == WHOLE else f"partition {part}"

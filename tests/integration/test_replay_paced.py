@@ -1,0 +1,221 @@
+"""A slice replayed in time, stamped anew, onto a bus, from a tape: real Kafka, real mongod, real sockets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+
+from tapedeck.errors import BadInput, Unavailable
+from tapedeck.jobs import replay, to_zmq
+from tapedeck.jobs.origin import Origin
+from tapedeck.jobs.receipts import Receipt
+from tapedeck.message import encode
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice
+from tapedeck.tape.segment import Segment, own_line
+from tests import servers
+from tests.published import VENDOR, Published, trade
+from tests.topics import contents, row
+
+T0 = 1_723_161_600 * NS
+OF = Slice(T0, T0 + 10 * NS)
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+MESSAGES = [trade(T0 + i * NS // 20, i + 1, SYMBOLS[i % 4]) for i in range(200)]
+
+
+@pytest.fixture
+def log(settings: Settings) -> Published:
+    log = Published(settings)
+    log.load(MESSAGES)
+    return log
+
+
+def run(settings: Settings, to: str, **more: object) -> Receipt:
+    origin = Origin(who="test", started=time.time_ns())
+    return replay.replay(settings, VENDOR, OF, to, origin=origin, **more)  # type: ignore[arg-type]
+
+
+def topic(settings: Settings) -> str:
+    return f"{settings.kafka.prefix}paced"
+
+
+@contextmanager
+def subscriber(address: str) -> Iterator[list[tuple[int, bytes]]]:
+    """What comes at an address while this is open, each with its time (monotonic ns)."""
+    found: list[tuple[int, bytes]] = []
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.SUB)
+    socket.setsockopt(zmq.RCVHWM, 0)
+    socket.setsockopt(zmq.SUBSCRIBE, b"")
+    socket.connect(address)
+    ended = threading.Event()
+
+    def take() -> None:
+        while not ended.is_set() or socket.poll(200):
+            if socket.poll(50):
+                found.append((time.monotonic_ns(), socket.recv()))
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        taking.join()
+        socket.close(0)
+        context.term()
+
+
+@pytest.fixture
+def address() -> str:
+    return f"tcp://127.0.0.1:{servers.free_port()}"
+
+
+def test_a_paced_replay_takes_its_time_and_its_receipt_says_how_late_it_was(
+    settings: Settings, log: Published
+) -> None:
+    receipt = run(settings, f"kafka:{topic(settings)}", speed="10")
+    held = contents(settings, topic(settings))
+    assert sorted(r for part in held.values() for r in part) == sorted(map(row, MESSAGES))
+    assert receipt.seconds > (MESSAGES[-1].ts_recv - T0) / NS / 10
+    assert receipt.asked["speed"] == "10"
+    assert receipt.lateness["messages"] == 200
+    assert 0 <= receipt.lateness["p50"] <= receipt.lateness["p99"] <= receipt.lateness["max"]
+    again = run(settings, f"kafka:{topic(settings)}", speed="10")
+    assert (again.outcome, again.counts["already"], again.lateness) == ("unchanged", 200, {})
+    assert again.before == again.after == receipt.after
+
+
+def test_a_half_finished_paced_replay_is_completed(settings: Settings, log: Published) -> None:
+    run(settings, f"kafka:{topic(settings)}", symbols=["ETHUSDT"])
+    receipt = run(settings, f"kafka:{topic(settings)}", speed="1000")
+    assert (receipt.counts["already"], receipt.counts["written"]) == (50, 150)
+    held = contents(settings, topic(settings))
+    assert sorted(r for part in held.values() for r in part) == sorted(map(row, MESSAGES))
+
+
+@pytest.mark.parametrize("speed", ["max", "1000"])
+def test_restamped_records_bear_the_time_of_the_replay_and_go_to_a_new_topic_only(
+    settings: Settings, log: Published, speed: str
+) -> None:
+    before = time.time_ns() // 1_000_000
+    receipt = run(settings, f"kafka:{topic(settings)}", restamp=True, speed=speed)
+    records = [r for part in contents(settings, topic(settings)).values() for r in part]
+    assert all(before <= ms <= time.time_ns() // 1_000_000 for _, ms, _ in records)
+    assert sorted(value for _, _, value in records) == sorted(map(encode, MESSAGES))
+    assert receipt.counts["written"] == 200
+    with pytest.raises(BadInput, match=r"already holds .* restamped ones can't be told from them"):
+        run(settings, f"kafka:{topic(settings)}", restamp=True)
+
+
+def test_a_bus_gets_every_message_in_one_order(settings: Settings, log: Published, address: str) -> None:
+    with subscriber(address) as found:
+        receipt = run(settings, f"zmq:{address}", symbols=["BTCUSDT", "SOLUSDT"])
+    wanted = [encode(m) for m in MESSAGES if m.symbol in ("BTCUSDT", "SOLUSDT")]
+    assert [value for _, value in found] == wanted
+    assert (receipt.outcome, receipt.counts["written"]) == ("written", 100)
+
+
+def test_a_paced_bus_keeps_the_tapes_time(settings: Settings, log: Published, address: str) -> None:
+    with subscriber(address) as found:
+        receipt = run(settings, f"zmq:{address}", speed="10")
+    assert [value for _, value in found] == [encode(m) for m in MESSAGES]
+    assert receipt.lateness["messages"] == 200
+    assert found[-1][0] - found[0][0] > (MESSAGES[-1].ts_recv - T0) / 10 * 0.9
+
+
+def test_a_bus_that_nobody_hears_is_refused(
+    settings: Settings, log: Published, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(to_zmq.Sender.await_subscriber, "__defaults__", (0.1,))
+    with pytest.raises(Unavailable, match=r"nobody has subscribed at .* nothing was sent"):
+        run(settings, f"zmq:{address}")
+
+
+def test_a_live_bus_is_refused(settings: Settings, log: Published) -> None:
+    bus = settings.vendor(VENDOR).bus
+    assert bus.startswith("zmq:tcp://127.0.0.1:")
+    for to in (bus, bus.replace("127.0.0.1", "*")):
+        with pytest.raises(BadInput, match=f"is the live bus of {VENDOR}: replay to another address"):
+            replay.prepare(settings, VENDOR, OF, to)
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """Two segments: payloads of every kind, one a tenth of a second."""
+    folder = tmp_path / "tape" / "1"
+    folder.mkdir(parents=True)
+    for n in range(2):
+        segment = Segment(T0, n)
+        begin = T0 + n * 5 * NS
+        lines = [own_line("tape", begin, vendor=VENDOR, src=1, life=T0, n=n)]
+        for i in range(50):
+            payload = b"b64:AAoB" if i == 7 else b"%d.%d" % (n, i)
+            lines.append(b"%d %b\n" % (begin + 1 + i * NS // 10, payload))
+        lines.append(own_line("heartbeat", begin + 5 * NS - 1))
+        segment.plain(folder).write_bytes(b"".join(lines))
+    return folder
+
+
+def test_a_tapes_payloads_are_sent_as_they_came(settings: Settings, tape: Path, address: str) -> None:
+    with subscriber(address) as found:
+        origin = Origin(who="test", started=time.time_ns())
+        receipt = replay.replay(
+            settings, VENDOR, Slice(T0 + 4 * NS, T0 + 6 * NS), f"zmq:{address}", origin=origin,
+            from_tape=True, tape=str(tape), speed="10",
+        )  # fmt: skip
+    wanted = [b"0.%d" % i for i in range(40, 50)] + [b"1.%d" % i for i in range(10)]
+    wanted[17] = b"\0\n\1"
+    assert [value for _, value in found] == wanted
+    assert (receipt.counts["written"], receipt.asked["tape"]) == (20, str(tape))
+    assert found[-1][0] - found[0][0] > 0.15 * NS
+
+
+def test_a_tape_that_lacks_the_slice_or_is_none_is_one_sentence(
+    settings: Settings, tape: Path, address: str
+) -> None:
+    def asked(of: Slice, folder: Path) -> object:
+        return replay.prepare(settings, VENDOR, of, f"zmq:{address}", from_tape=True, tape=str(folder))
+
+    with pytest.raises(BadInput, match=r"has nothing of .*: it goes from 2024-08-09T00:00:00Z to"):
+        asked(Slice(T0 - 60 * NS, T0 - 30 * NS), tape)
+    with pytest.raises(BadInput, match="is no raw tape"):
+        asked(OF, tape.parent)
+
+
+def test_options_that_a_target_has_no_use_for_are_refused(settings: Settings, log: Published) -> None:
+    for to, more, why in [
+        ("zmq:tcp://127.0.0.1:1", {"restamp": True}, "only a topic's records can be stamped anew"),
+        ("kafka:x", {"from_tape": True}, "raw payloads go onto a bus only"),
+        ("kafka:x", {"speed": "0"}, "can't run at speed '0'"),
+        ("kafka:x", {"speed": "-1"}, "can't run at speed '-1'"),
+        ("zmq:tcp://127.0.0.1:1", {"from_tape": True, "kinds": ["trade"]}, "of all symbols and kinds"),
+        ("kafka:x", {"rate": -1}, "can't read -1 records a second"),
+        ("kafka:x", {"tape": "/x"}, "holds raw payloads"),
+    ]:
+        with pytest.raises(BadInput, match=why):
+            replay.prepare(settings, VENDOR, OF, to, **more)  # type: ignore[arg-type]
+
+
+def test_a_capped_replay_reads_no_faster(settings: Settings, log: Published) -> None:
+    receipt = run(settings, f"kafka:{topic(settings)}", rate=20, symbols=["BTCUSDT"])
+    assert receipt.counts["written"] == 50
+    assert receipt.seconds >= 2.5
+
+
+def test_the_plan_for_a_person_begins_with_the_slice_and_says_what_it_costs(
+    settings: Settings, log: Published
+) -> None:
+    order, plan = replay.prepare(settings, VENDOR, OF, f"kafka:{topic(settings)}", speed="1")
+    lines = list(replay.shown(settings, order, plan))
+    assert lines[0] == f"{VENDOR} {OF}"
+    said = "\n".join(lines)
+    assert "at most 200 messages, about 1" in said
+    assert "in about 10 s" in said
+    assert lines[-1] == f"to kafka:{topic(settings)} holds 0 messages of it already"
