@@ -101,6 +101,8 @@ uri = "{mongo}"
 database = "tapedeck_airflow"
 [airflow]
 port = {servers.free_port()}
+[vendors.binance_usdm]
+[vendors.binance_spot]
 """
         )
         done = servers.tapedeck(
