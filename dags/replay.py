@@ -6,6 +6,8 @@ stand, in order of receipt: no resends, copies, voided messages or heartbeats.
 - `kafka:TOPIC`: keys, values and CreateTimes byte for byte, each symbol in its partition. Run again, it
   adds nothing. Stamped anew, it must be a new topic.
 - `zmq:ADDRESS`: published there, one message a frame, from the first subscriber on.
+- `arctic:PREFIX`: the libraries `PREFIX_<vendor>.<kind>`, built as the vendor's own.
+- `parquet:DIR`: files by vendor, kind, day and symbol, in a folder of its own.
 
 - **plan** freezes the offsets to read and prints them, with what they hold, what that takes and what the
   target holds already; it writes nothing, and refuses a target that is a vendor's own or someone else's.

@@ -89,7 +89,8 @@ def replay_target() -> dict[str, Param]:
         "to": Param(
             "", type="string", title="To",
             description="kafka:TOPIC, for example kafka:replay.btc (a topic that does not exist is made and "
-            "keeps all), or zmq:ADDRESS, for example zmq:tcp://0.0.0.0:5599 (a bus on Airflow's worker)",
+            "keeps all); zmq:ADDRESS, for example zmq:tcp://0.0.0.0:5599; arctic:PREFIX, for example "
+            "arctic:check; parquet:DIR, for example parquet:/data/replay. Bus and folder are the worker's",
         ),
         "speed": Param(
             "max", type=["null", "string"], examples=["max", "1", "10"], title="Speed",

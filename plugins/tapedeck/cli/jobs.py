@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("vendor")
 @click.argument("start")
 @click.argument("end")
-@click.option("--to", required=True, metavar="TARGET", help="kafka:TOPIC or zmq:ADDRESS.")
+@click.option("--to", required=True, metavar="TARGET", help="Where to, see above.")
 @click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
 @click.option("--kinds", help="Only these, comma-separated: trade, quote, book, status, fields.")
 @click.option("--speed", default="max", show_default=True, help="max, or so many times real time: 1, 10.")
@@ -40,13 +40,15 @@ def replay(
     vendor: str, start: str, end: str, to: str, symbols: str | None, kinds: str | None, speed: str,
     rate: int | None, restamp: bool, raw: bool, tape: str, only_plan: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Play a vendor's messages with START <= receipt time < END to a topic or onto a bus.
+    """Play a vendor's messages with START <= receipt time < END to a topic, onto a bus, into a store.
 
     \b
     kafka:TOPIC    keys, values and CreateTimes byte for byte, each symbol in its own partition;
                    a topic that does not exist is made, and repeated it adds nothing
     zmq:ADDRESS    published there, one message (MsgPack) a frame, in one order; it begins with the
                    first subscriber, and repeated it sends all again
+    arctic:PREFIX  the libraries PREFIX_VENDOR.KIND, built from the log as the vendor's own are
+    parquet:DIR    vendor=…/kind=…/day=…/symbol=…, in a folder of its own; repeated, it adds nothing
 
     \b
     Examples:

@@ -100,8 +100,9 @@ def replace(
     """Store each build, or find that what stands is to stay. `by` says who writes.
 
     `absent`: symbols of which nothing stood a moment ago. Their windows are inserted, which costs the
-    server a third of a comparison; one that stands after all is compared. Returns when MongoDB's majority has everything in its journals. Raises Unavailable where it is not
-    asked for that, and pymongo's errors where it fails (then it is safe to do this again).
+    server a third of a comparison; one that stands after all is compared. Returns when MongoDB's majority
+    has everything in its journals. Raises Unavailable where it is not asked for that, and pymongo's errors
+    where it fails (then it is safe to do this again).
     """
     if collection.write_concern != DURABLE:
         raise Unavailable(
@@ -111,6 +112,20 @@ def replace(
     outcomes: list[Outcome] = []
     for at in range(0, len(builds), BATCH):
         outcomes += _replace_batch(collection, builds[at : at + BATCH], by, limit, absent)
+    return outcomes
+
+
+def foreseen(builds: Iterable[Built], stood: Mapping[str, Sequence[Stored]]) -> list[Outcome]:
+    """What would become of each build, by what stands of its symbol; nothing is written."""
+    outcomes = []
+    for built in builds:
+        head = next(iter(stood.get(built.symbol, ())), None)
+        if head is None or (head.code <= CODE_VERSION and head.content != built.content):
+            outcomes.append(Outcome.WRITTEN)
+        elif head.code > CODE_VERSION:
+            outcomes.append(Outcome.OUTDATED)
+        else:
+            outcomes.append(Outcome.EQUAL if head.code == CODE_VERSION else Outcome.WRITTEN)
     return outcomes
 
 

@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.message import KINDS
-from tapedeck.settings import Settings
+from tapedeck.settings import Settings, Vendor
 from tapedeck.slices import NS, Slice
 from tapedeck.store import database
 from tapedeck.store.database import Document
@@ -47,13 +47,13 @@ class Library:
         return Slice(start, start + self.window)
 
 
-def ensure(settings: Settings, vendor: str) -> dict[str, Library]:
-    """The vendor's libraries by kind, made where they are missing.
+def ensure(settings: Settings, vendor: str, prefix: str = "") -> dict[str, Library]:
+    """The vendor's libraries by kind, made where they are missing; with a prefix, `PREFIX_<vendor>.<kind>`.
 
     Safe to run at once with itself. Raises Mismatch where settings name another window length than
     the one a library was made with.
     """
-    table = settings.vendor(vendor)
+    table, vendor = settings.vendor(vendor), _owner(vendor, prefix)
     with database.answering(settings):
         known = database.collection(settings, "libraries")
         seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
@@ -75,12 +75,25 @@ def ensure(settings: Settings, vendor: str) -> dict[str, Library]:
             seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
         libraries = {}
         for kind in KINDS:
-            _check_window(settings, vendor, kind, seconds[kind])
+            _check_window(table, vendor, kind, seconds[kind])
             libraries[kind] = _library(settings, vendor, kind, seconds[kind])
         missing = [library for library in libraries.values() if not _is_made(library)]
         if missing:
             _make(settings, missing)
     return libraries
+
+
+def prefixed(settings: Settings, vendor: str, prefix: str) -> dict[str, Library]:
+    """The vendor's libraries of that prefix by kind, whether or not they were made. Makes none."""
+    table, owner = settings.vendor(vendor), _owner(vendor, prefix)
+    with database.answering(settings):
+        known = database.collection(settings, "libraries").find({"vendor": owner})
+        seconds = {d["kind"]: d["window"] for d in known}
+    for kind, found in seconds.items():
+        _check_window(table, owner, kind, found)
+    return {
+        kind: _library(settings, owner, kind, seconds.get(kind, table.window_seconds(kind))) for kind in KINDS
+    }
 
 
 def named(settings: Settings, name: str) -> Library:
@@ -102,7 +115,7 @@ def named(settings: Settings, name: str) -> Library:
         found = database.collection(settings, "libraries").find_one({"_id": name})
     if found is None:
         return _library(settings, vendor, kind, settings.vendor(vendor).window_seconds(kind))
-    _check_window(settings, vendor, kind, found["window"])
+    _check_window(settings.vendor(vendor), vendor, kind, found["window"])
     return _library(settings, vendor, kind, found["window"])
 
 
@@ -113,8 +126,12 @@ def symbols_of(settings: Settings, name: str) -> list[str]:
         return sorted(library.collection.distinct("sy"))
 
 
-def _check_window(settings: Settings, vendor: str, kind: str, seconds: int) -> None:
-    wanted = settings.vendor(vendor).window_seconds(kind)
+def _owner(vendor: str, prefix: str) -> str:
+    return f"{prefix}_{vendor}" if prefix else vendor
+
+
+def _check_window(table: Vendor, vendor: str, kind: str, seconds: int) -> None:
+    wanted = table.window_seconds(kind)
     if wanted != seconds:
         raise Mismatch(
             f"the library {vendor}.{kind} was made with windows of {seconds} s but settings say {wanted} s: "

@@ -77,14 +77,19 @@ def rebuild_partition(
     progress: Progress | None = None,
     by: str = "rebuild",
     records: int = RECORDS,
+    libraries: dict[str, Library] | None = None,
+    dry: bool = False,
 ) -> Rebuilt:
     """`rebuild` for one partition. `progress` counts records.
 
     `only`: no other windows. `late`: offsets that are to be read in any case, since messages that came
     late lie there. `records`: about how many to hold at once.
+
+    `libraries`: by kind, into which; the vendor's own by default. `dry`: write nothing, only say what
+    would be.
     """
-    pins, libraries = meta.read(settings).topics(vendor), library.ensure(settings, vendor)
-    part = _Partition(settings, vendor, partition, pins, libraries, of, within, dict(late or {}), by)
+    pins, into = meta.read(settings).topics(vendor), libraries or library.ensure(settings, vendor)
+    part = _Partition(settings, vendor, partition, pins, into, of, within, dict(late or {}), by, dry)
     total, planned, done = Rebuilt(), 0, 0
     for windows, plan in part.stretches(records):
         planned = planned or plan.records
@@ -112,6 +117,7 @@ class _Partition:
     within: Plan | None
     late: dict[str, tuple[int, int]]
     by: str
+    dry: bool = False
 
     def stretches(self, records: int) -> Iterator[tuple[Windows, Plan]]:
         """All windows that meet the slice, so many at a time that about `records` are read for them.
@@ -167,7 +173,8 @@ class _Partition:
             standing = {kind: self._standing(kind, spans, only) for kind, spans in windows.items()}
         every = [stored for found in standing.values() for parts in found.values() for stored in parts]
         log = reread(self.settings, plan, self.partition, self.pins, every, self.late)
-        undecodable.enter(self.settings, self.vendor, log.undecodable)
+        if not self.dry:
+            undecodable.enter(self.settings, self.vendor, log.undecodable)
         inside = sum(plan.slice.start <= u.timestamp_ms * 1_000_000 < plan.slice.end for u in log.undecodable)
         total = Rebuilt(undecodable=inside, notes=log.notes, claims=log.claims)
         refused: list[Key] = []
@@ -231,9 +238,12 @@ class _Partition:
             elif log.expired:
                 builds[symbol] = replace(builds[symbol], base="")
         made = list(builds.values())
-        outcomes = documents.replace(
-            self.libraries[kind].collection, made, self.by, absent=builds.keys() - here.keys()
-        )
+        if self.dry:
+            outcomes = documents.foreseen(made, here)
+        else:
+            outcomes = documents.replace(
+                self.libraries[kind].collection, made, self.by, absent=builds.keys() - here.keys()
+            )
         done, refused = counted(made, outcomes, here)
         return total + done, refused
 

@@ -23,6 +23,8 @@ class Rebuilt(Struct, frozen=True, kw_only=True):
     """
 
     written: int = 0
+    added: int = 0
+    """Of those written: nothing stood there before."""
     equal: int = 0
     outdated: int = 0
     """Left as they are: newer code built them."""
@@ -82,11 +84,13 @@ def counted(
     counts = dict.fromkeys(Outcome, 0)
     messages, before, after, partial = [0, 0, 0], 0, 0, 0
     refused: list[Key] = []
+    added = 0
     for built, outcome in zip(builds, outcomes, strict=True):
         if outcome is Outcome.REFUSED:
             refused.append((built.kind, built.symbol, built.span.start))
             continue
         counts[outcome] += 1
+        added += outcome is Outcome.WRITTEN and not stood.get(built.symbol)
         old = total_of(stood.get(built.symbol, ()))
         stands = old if outcome is Outcome.OUTDATED else built.tallies
         before, after = digest.add(before, old[0].digest), digest.add(after, stands[0].digest)
@@ -94,9 +98,9 @@ def counted(
         for place, tally in enumerate(stands):
             messages[place] += tally.messages
     return Rebuilt(
-        written=counts[Outcome.WRITTEN], equal=counts[Outcome.EQUAL], outdated=counts[Outcome.OUTDATED],
-        partial=partial, messages=messages[0], duplicates=messages[1], voided=messages[2],
-        before=digest.to_hex(before), after=digest.to_hex(after),
+        written=counts[Outcome.WRITTEN], added=added, equal=counts[Outcome.EQUAL],
+        outdated=counts[Outcome.OUTDATED], partial=partial, messages=messages[0],
+        duplicates=messages[1], voided=messages[2], before=digest.to_hex(before), after=digest.to_hex(after),
     ), refused  # fmt: skip
 
 
