@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tapedeck.checks.report import Report
     from tapedeck.log.timeline import Timeline
+    from tapedeck.reports.day import Day
     from tapedeck.settings import Settings
 
-__all__ = ["gaps", "read", "reconcile", "timeline"]
+__all__ = ["gaps", "read", "reconcile", "report", "timeline"]
 
 
 def read(
@@ -55,3 +56,10 @@ def reconcile(
     from tapedeck.checks import doors
 
     return doors.reconcile(vendor, start, end, repair=repair, settings=settings)
+
+
+def report(vendor: str, day: str, *, out: str | None = None, settings: Settings | None = None) -> Day:
+    """The quality of a vendor's day (`2024-08-08`, UTC); see `tapedeck.reports.doors.report`."""
+    from tapedeck.reports import doors
+
+    return doors.report(vendor, day, out=out, settings=settings)

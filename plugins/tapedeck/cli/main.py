@@ -20,6 +20,7 @@ VERBS = {
     "cat": "log", "tail": "log", "topics": "log",
     "replay": "jobs", "backfill": "jobs", "receipts": "jobs",
     "gaps": "checks", "reconcile": "checks", "findings": "checks",
+    "report": "report",
 }  # fmt: skip
 """Each verb and the file of this folder that holds it."""
 

@@ -1,0 +1,111 @@
+"""Where reports lie: `reports/` in the state directory, a plain folder that any web server may serve.
+
+`<vendor>/<day>.html`, its twin `.json`, `<day>/<symbol>.html`, and what only the index tells: `.entry.json`
+with the run and the time of making. Files are replaced whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tapedeck.errors import BadInput, Mismatch, Unavailable
+from tapedeck.reports import render
+from tapedeck.reports.day import Day, from_json
+from tapedeck.reports.gather import Gathered
+from tapedeck.settings import Settings
+from tapedeck.slices import format_time
+
+TRAILING = 20
+"""Trailing days that make a baseline."""
+_PAGE = re.compile(
+    r"(index\.html|[A-Za-z]\w{0,39}/\d{4}-\d{2}-\d{2}(\.html|\.json|/[A-Za-z0-9-]{1,60}\.html))", re.ASCII
+)
+
+
+def home(settings: Settings) -> Path:
+    """The folder of all reports."""
+    return settings.state / "reports"
+
+
+def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
+    """Write a day's page, its JSON and its symbols' pages, then the index. `at`: ns, UTC. Raises Unavailable.
+
+    Gives the page. A report of the same day is replaced.
+    """
+    day = made.day
+    own = folder / day.vendor
+    entry = {
+        "vendor": day.vendor, "day": day.day, "verdict": day.verdict, "sentence": day.sentence,
+        "messages": day.messages, "conditions": day.conditions, "run": run, "who": who,
+        "made": format_time(at // 10**9 * 10**9),
+    }  # fmt: skip
+    try:
+        (own / day.day).mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            names = set()
+            for symbol, plot in made.plots.items():
+                names.add(name := render.slug(symbol))
+                _replace(own / day.day / name, render.symbol_page(day, symbol, plot))
+            for old in (own / day.day).iterdir():
+                if old.name not in names:
+                    shutil.rmtree(old) if old.is_dir() else old.unlink()
+            _replace(own / f"{day.day}.json", day.to_json())
+            _replace(own / f"{day.day}.html", render.day_page(day, list(made.plots)))
+            _replace(own / f"{day.day}.entry.json", msgspec.json.encode(entry))
+            _replace(folder / "index.html", render.index_page(entries(folder)))
+    except OSError as e:
+        raise Unavailable(
+            f"the report can't be written to {folder} ({e.strerror}): make room there, or give another --out"
+        ) from e
+    return own / f"{day.day}.html"
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """What the index tells of each report, by vendor and day."""
+    found = []
+    for path in sorted(folder.glob("*/*.entry.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        except msgspec.DecodeError as e:
+            raise Mismatch(
+                f"{path} is no entry of a report ({e}): remove it, and make the report anew"
+            ) from e
+    return found
+
+
+def trailing(settings: Settings, vendor: str, before: date) -> list[Day]:
+    """Reports of the newest days before a day, oldest first: the baseline."""
+    named = sorted((home(settings) / vendor).glob("????-??-??.json"))
+    days = [path for path in named if path.stem < before.isoformat()][-TRAILING:]
+    return [from_json(path.read_bytes()) for path in days]
+
+
+def page(settings: Settings, path: str) -> bytes:
+    """A file of the reports by its address. Raises BadInput for whatever is none of them."""
+    place = home(settings) / path
+    if not _PAGE.fullmatch(path) or not place.is_file():
+        raise BadInput(f"there is no report {path[:80]!r}: `tapedeck report VENDOR DAY` makes one")
+    return place.read_bytes()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
