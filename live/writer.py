@@ -12,8 +12,10 @@ from types import TracebackType
 import click
 import msgspec
 import psutil
+from msgspec import structs
 
 from tapedeck import endpoints, health, logs, metrics, settings
+from tapedeck.checks.facts import Looking, facts
 from tapedeck.embedded.process import birth
 from tapedeck.errors import TapedeckError, Unavailable
 from tapedeck.metrics import Snapshot
@@ -59,10 +61,12 @@ class _Recorder:
         )
         self._shown, self._told = False, ""
         self._last = metrics.snapshot("writer", time.time(), Report().held, {})
+        self._facts = Looking(lambda: facts(settings, vendor))
         self._serving = health.Serving(settings, {"vendor": vendor}, self._look)
 
     def _look(self) -> list[Snapshot]:
-        return [self._last]
+        told = metrics.snapshot("writer", self._last.at, self._last.held, self._facts.values)
+        return [structs.replace(self._last, values={**self._last.values, **told.values})]
 
     def __enter__(self) -> _Recorder:
         """Try the folder, once: a record that waits would stand for the writer that holds the lease."""
@@ -76,6 +80,7 @@ class _Recorder:
                 "TAPEDECK_STATE_DIR to a folder that is"
             ) from e
         self._serving.__enter__()
+        self._facts.start()
         return self
 
     def __exit__(

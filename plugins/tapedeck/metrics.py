@@ -169,6 +169,15 @@ MONGO_LATENCY = _metric(
     "How long MongoDB took for a batch of windows, acknowledged by the majority and journalled.",
 )  # fmt: skip
 
+# What jobs left in MongoDB; every writer of a vendor shows it, waiting ones too (`checks.facts` says why).
+FINDINGS = _metric(
+    "tapedeck_findings_open", _G, "findings", "What checks found and nothing has closed since.", "reason"
+)
+RECEIPTS = _metric(
+    "tapedeck_job_receipt_timestamp_seconds", _G, "s since the epoch",
+    "When the newest receipt of the nightly rebuild and of the reconciliation was issued.", "name",
+)  # fmt: skip
+
 BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
 )  # fmt: skip

@@ -18,7 +18,11 @@ import psutil
 import pytest
 import zmq
 
+from tapedeck.checks import findings
+from tapedeck.jobs import backfill, receipts
+from tapedeck.jobs.origin import Origin
 from tapedeck.settings import Settings
+from tapedeck.slices import Slice
 from tests import servers
 from tests.servers import ROOT, free_port
 from tests.tapes import VENDOR, Running, payloads, until, variables
@@ -203,7 +207,21 @@ def panels() -> list[tuple[str, str]]:
     return found
 
 
+def leave_facts(settings: Settings) -> None:
+    """What a nightly rebuild and a check leave in MongoDB: a receipt of now, and an open finding."""
+    receipts.issue(
+        settings, Origin(who="test", started=time.time_ns()), backfill.JOB, VENDOR, Slice(0, 10), None,
+        outcome="empty", counts={}, before="", after="",
+    )  # fmt: skip
+    wrong = findings.Finding(
+        id="f", check="reconcile", reason="writer", vendor=VENDOR, symbol="*", kind="*", start=0, end=10,
+        at=5, messages=1,
+    )  # fmt: skip
+    findings.record(settings, VENDOR, ["reconcile"], Slice(0, 10), [wrong], "a run")
+
+
 def test_a_real_prometheus_gets_a_series_for_every_panel(settings: Settings, tmp_path: Path) -> None:
+    leave_facts(settings)
     with watched(settings) as live:
         prometheus = Prometheus(tmp_path, {"collectors": live.collector_at, "writers": live.writer_at})
         try:
@@ -217,6 +235,10 @@ def test_a_real_prometheus_gets_a_series_for_every_panel(settings: Settings, tmp
             assert wanted == [], "no series for these"
             assert {s["metric"]["job"] for s in prometheus.query("up == 1")} == {"collectors", "writers"}
             assert prometheus.query('ALERTS{alertstate="firing"}') == []
+            wrong = {s["metric"]["reason"]: s["value"][1] for s in prometheus.query("tapedeck_findings_open")}
+            assert (wrong["writer"], wrong["upstream"]) == ("1", "0")
+            [night] = prometheus.query('time() - tapedeck_job_receipt_timestamp_seconds{name="backfill"}')
+            assert 0 <= float(night["value"][1]) < 300
         finally:
             prometheus.close()
 

@@ -31,6 +31,7 @@ def test_no_metric_has_a_symbol_and_names_follow_prometheus() -> None:
         assert name == metric.name
         assert name.startswith("tapedeck_")
         assert "symbol" not in metric.label
+        assert metric.label not in ("job", "instance"), "Prometheus gives these, and would rename ours"
         assert name.endswith("_total") == (metric.kind is Kind.COUNTER)
         assert metric.meaning.endswith(".")
 
