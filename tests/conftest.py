@@ -112,6 +112,7 @@ port = {servers.free_port()}
             state=state,
             settings_file=settings_file,
             AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
+            AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True",  # hourly runs wait until a test is about them
         )
         assert done.returncode == 0, done.stdout + done.stderr
         environ = {"TAPEDECK_SETTINGS": str(settings_file)}

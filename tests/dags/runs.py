@@ -68,12 +68,13 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def loaded(api: Client, *dags: str, patience: float = 90.0) -> None:
-    """Wait until Airflow has read the DAGs' files."""
+    """Wait until Airflow has read the DAGs' files, and let them run."""
     deadline = time.monotonic() + patience
     for dag in dags:
         while "dag_id" not in (api.call("GET", f"/api/v2/dags/{dag}", allow=(404,)) or {}):
             assert time.monotonic() < deadline, f"Airflow has not read {dag} in {patience:.0f} s"
             time.sleep(0.3)
+        api.call("PATCH", f"/api/v2/dags/{dag}?update_mask=is_paused", {"is_paused": False})
 
 
 def start(api: Client, dag: str, conf: dict[str, Any], interval: Slice | None = None) -> str:

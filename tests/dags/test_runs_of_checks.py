@@ -18,6 +18,8 @@ from tests.dags.test_runs import DAY
 from tests.published import HOUR, VENDOR, Published, trade
 from tests.servers import AirflowStack
 
+SYMBOL = "XRPUSDT"
+"""Of which nobody else publishes, so that its sequence begins here."""
 T0 = DAY.end + 5 * HOUR
 """After what the other DAGs' tests have published by the same collector."""
 OF = Slice(T0, T0 + 1200 * NS)
@@ -30,7 +32,7 @@ def settings(airflow_stack: AirflowStack) -> Settings:
     log = Published(airflow_stack.settings)
     log.register(T0 - NS)
     made: list[m.Message] = [m.Heartbeat("*", 0, T0 + i * NS, 0, 0, 1, T0 - NS) for i in range(1250)]
-    made += [trade(T0 + i * NS + 5, 5000 + i) for i in range(1250) if not 101 <= i <= 103]
+    made += [trade(T0 + i * NS + 5, 5000 + i, SYMBOL) for i in range(1250) if not 101 <= i <= 103]
     log.publish(*sorted(made, key=lambda one: one.ts_recv))
     log.close(T0 + 1250 * NS)
     rebuild(airflow_stack.settings, VENDOR, OF)
@@ -59,7 +61,7 @@ def test_a_document_that_is_gone_is_mended_and_the_next_run_is_silent(
     airflow_stack: AirflowStack, settings: Settings
 ) -> None:
     trades = library.ensure(settings, VENDOR)["trade"].collection
-    trades.delete_one({"_id": documents.document_id(T0, "BTCUSDT")})
+    trades.delete_one({"_id": documents.document_id(T0, SYMBOL)})
     done = runs.run(airflow_stack.api, "reconcile", asked())
     assert done.state == "success", done.tasks
     assert done.states("compare") == {f"{VENDOR} {p}": "success" for p in range(4)}
