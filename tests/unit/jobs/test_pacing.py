@@ -56,6 +56,8 @@ def test_what_one_is_late_nothing_after_it_is(monkeypatch: pytest.MonkeyPatch) -
     assert late.messages == 5_000
     assert 2.0 <= late.p50 <= late.p99 <= late.max < 2.5  # each is late by its own waking, 5,000 of them too
     assert late.drift == 0
+    last = hands.given[-1][2] - hands.given[0][2]
+    assert abs(last - 4_999 * 10 * MS) <= 3 * MS  # one anchor: the last is where the first says
 
 
 def test_percentiles_are_of_messages_not_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:
