@@ -1,4 +1,4 @@
-"""What Airflow loads of tapedeck: the receipts' pages, under Browse → Tape receipts."""
+"""What Airflow loads of tapedeck: its pages, under Browse → Tape receipts and Tape reports."""
 
 from __future__ import annotations
 
@@ -31,5 +31,12 @@ class TapedeckPlugin(AirflowPlugin):
             "url_route": "receipts",
             "destination": "nav",
             "category": "browse",
-        }
+        },
+        {
+            "name": "Tape reports",
+            "href": "/tapedeck/reports/",
+            "url_route": "reports",
+            "destination": "nav",
+            "category": "browse",
+        },
     ]

@@ -13,6 +13,7 @@ from tapedeck.embedded import airflow
 from tapedeck.jobs import receipts
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
+from tapedeck.reports import home
 from tapedeck.slices import NS, Slice
 from tests.servers import AirflowStack
 
@@ -60,6 +61,19 @@ def test_an_unknown_receipt_is_one_sentence(airflow_stack: AirflowStack, receipt
     assert "is no receipt&#x27;s id" in page
 
 
+def test_reports_are_served_whole_and_nothing_beside_them(airflow_stack: AirflowStack) -> None:
+    status, _, empty = get(airflow_stack, "/tapedeck/reports/")
+    assert status == 200
+    assert "Tape reports" in empty
+    folder = home.home(airflow_stack.settings) / "binance_usdm"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "2020-01-02.html").write_text("<p>a page</p>")
+    assert get(airflow_stack, "/tapedeck/reports/binance_usdm/2020-01-02.html")[::2] == (200, "<p>a page</p>")
+    for path in ("binance_usdm/2020-01-03.html", "..%2f..%2ftapedeck.toml", "binance_usdm/..%2f..%2fx"):
+        assert get(airflow_stack, f"/tapedeck/reports/{path}")[0] == 404
+    assert "/auth/login" in get(airflow_stack, "/tapedeck/reports/", logged_in=False)[1]
+
+
 def test_who_is_not_logged_in_is_sent_to_the_login(airflow_stack: AirflowStack) -> None:
     _, where, _ = get(airflow_stack, "/tapedeck/", logged_in=False)
     assert "/auth/login?next=" in where
@@ -68,6 +82,6 @@ def test_who_is_not_logged_in_is_sent_to_the_login(airflow_stack: AirflowStack) 
 def test_the_receipts_have_a_place_in_airflows_menu(airflow_stack: AirflowStack) -> None:
     plugins = airflow_stack.api.call("GET", "/api/v2/plugins")["plugins"]
     (ours,) = (plugin for plugin in plugins if plugin["name"] == "tapedeck")
-    assert [view["name"] for view in ours["external_views"]] == ["Tape receipts"]
+    assert [view["name"] for view in ours["external_views"]] == ["Tape receipts", "Tape reports"]
     errors = airflow_stack.api.call("GET", "/api/v2/plugins/importErrors")
     assert errors["import_errors"] == []

@@ -1,4 +1,4 @@
-"""Pages of receipts inside Airflow, for whoever may open its plugins.
+"""Pages of receipts and of quality reports inside Airflow, for whoever may open its plugins.
 
 The library is imported inside the handlers: what a plugin imports at its top is frozen into workers.
 """
@@ -58,6 +58,20 @@ def receipt(identity: str) -> str:
     plan = convert(one.ranges, Plan).table() if one.ranges else "nothing was recorded yet: no plan"
     whole = f'<p><a href="../">All receipts</a></p>{_table((), rows)}<h2>Plan</h2><pre>{escape(plan)}</pre>'
     return _page(f"Receipt {one.id}", whole)
+
+
+@app.get("/reports/{path:path}", dependencies=_open_to)
+def report(path: str) -> Response:
+    """A page of the quality reports, or its JSON."""
+    from tapedeck.airflow import connections
+    from tapedeck.reports import home
+
+    settings = connections.load()
+    if path in ("", "index.html") and not home.entries(home.home(settings)):
+        return HTMLResponse(_page("Tape reports", "<p>There is no report yet: run quality_report.</p>"))
+    found = home.page(settings, path or "index.html")
+    kind = "application/json" if path.endswith(".json") else "text/html; charset=utf-8"
+    return Response(found, media_type=kind)
 
 
 @app.exception_handler(HTTPException)

@@ -1,0 +1,164 @@
+"""A day's report on real servers: what was done to the tape is what the page says, in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import tapedeck
+from tapedeck import message as m
+from tapedeck.cli.main import run
+from tapedeck.errors import BadInput
+from tapedeck.jobs import backfill
+from tapedeck.jobs.origin import Origin
+from tapedeck.partitions import partition_of
+from tapedeck.reports import home, render
+from tapedeck.reports.day import Day, days_of, from_json, parse_day, slice_of
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice
+from tapedeck.store import library
+from tests.published import VENDOR, Published, environment
+
+DAY = "2024-08-08"
+AT = slice_of(parse_day(DAY)).start + 12 * 3600 * NS
+HOSTILE = '<script>alert(1)</script>"]]>'
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+@pytest.fixture
+def log(settings: Settings) -> Published:
+    return Published(settings)
+
+
+def market(symbol: str, seconds: int = 120, drop: tuple[int, ...] = ()) -> list[m.Message]:
+    """A trade and a quote each second, received 20 ms after their event, without the trades in `drop`."""
+    made: list[m.Message] = []
+    for i in range(seconds):
+        at, price = AT + i * NS + partition_of(symbol, 997), 100 + (i % 7) / 10
+        if i not in drop:
+            made.append(m.Trade(symbol, at - 20_000_000, at, 1000 + i, 999 + i, 1007, price, 1.0, 1))
+        made.append(
+            m.Quote(symbol, at - 20_000_000, at + 1000, 0, 0, 1007, price - 0.1, price + 0.1, 1.0, 2.0)
+        )
+    return made
+
+
+def proved(settings: Settings) -> None:
+    """The nightly rebuild, with its receipt."""
+    backfill.backfill(settings, VENDOR, slice_of(parse_day(DAY)), origin=Origin(who="night", started=AT))
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """All that must not differ between two runs."""
+    files = sorted(folder.glob(f"{VENDOR}/{DAY}.[hj]*")) + sorted(folder.glob(f"{VENDOR}/{DAY}/*"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def check_page(page: bytes) -> None:
+    """Well-formed, and nothing is asked of anywhere else."""
+    text = page.decode()
+    ET.fromstring(text.removeprefix("<!doctype html>\n"))  # noqa: S314
+    assert "<script" not in text
+    assert not re.search(r'(src|href)\s*=\s*"(https?:|//|data:)|url\(|@import', text)
+    assert "default-src 'none'" in text
+
+
+def report(settings: Settings, **more: Any) -> Day:
+    return tapedeck.report(VENDOR, DAY, settings=settings, **more)
+
+
+def test_a_whole_day_passes_in_the_same_bytes_each_time(
+    settings: Settings, log: Published, tmp_path: Path
+) -> None:
+    log.load([one for symbol in SYMBOLS for one in market(symbol)])
+    proved(settings)
+    day = report(settings, out=str(tmp_path / "one"))
+    assert (day.verdict, day.conditions["available"]) == ("PASS", 2), day.reasons
+    assert day.sentence == "All 480 messages of 2 symbols are in Arctic as in the log, without a gap."
+    assert day.reconciliation["difference"] == 0
+    delay = day.timeliness["kinds"]["trade"]
+    assert (delay["messages"], delay["min"], delay["p50"], delay["max"]) == (240, 20, 20, 20)
+    report(settings, out=str(tmp_path / "two"))
+    first, second = written(tmp_path / "one"), written(tmp_path / "two")
+    assert first == second
+    assert set(first) >= {f"{VENDOR}/{DAY}.html", f"{VENDOR}/{DAY}.json"}
+    assert len(first) == 4
+    for name, content in first.items():
+        if name.endswith(".html"):
+            check_page(content)
+    check_page((tmp_path / "one" / "index.html").read_bytes())
+    assert from_json(first[f"{VENDOR}/{DAY}.json"]) == day
+    assert "by hand" in (tmp_path / "one" / "index.html").read_text()
+
+
+def test_dropped_messages_and_an_altered_row_fail_with_their_sentences(
+    settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log.load(market("BTCUSDT", drop=(40, 41, 42, 80)) + market("ETHUSDT"))
+    proved(settings)
+    for name, value in environment(settings).items():
+        if name.startswith("TAPEDECK_"):
+            monkeypatch.setenv(name, value)
+    assert run(["report", VENDOR, DAY, "--json"]) == 1
+    said = json.loads(capfd.readouterr().out)
+    assert said["verdict"] == "FAIL"
+    assert said["sentence"] == (
+        "4 messages of BTCUSDT never came from the vendor: 2 spans, the first after 2024-08-08T12:00:39Z."
+    )
+    conditions = {s["symbol"]: s["condition"] for s in said["symbols"]}
+    assert conditions == {"BTCUSDT": "degraded", "ETHUSDT": "available"}
+    page = home.page(settings, f"{VENDOR}/{DAY}.html").decode()
+    assert said["sentence"] in page
+    assert 'class="gap"' in page
+    check_page(home.page(settings, f"{VENDOR}/{DAY}/{render.slug('BTCUSDT')}"))
+    assert run(["report", VENDOR, DAY]) == 1
+    assert capfd.readouterr().out.startswith(f"FAIL {VENDOR} {DAY}: 4 messages of BTCUSDT")
+    one = library.named(settings, f"{VENDOR}.trade")
+    one.collection.delete_one({"sy": "ETHUSDT"})
+    worse = report(settings)
+    assert worse.sentence == (
+        "The balance is not zero: the log holds 120 more messages than the other side accounts for in "
+        f"partition {partition_of('ETHUSDT', 4)}."
+    )
+    assert worse.reconciliation["difference"] == 120
+    assert {s["symbol"]: s["condition"] for s in worse.symbols}["ETHUSDT"] == "degraded"
+    proved(settings)
+    assert report(settings).reconciliation["difference"] == 0
+
+
+def test_days_of_little_or_nothing_give_a_sound_page(settings: Settings, log: Published) -> None:
+    nothing = report(settings)
+    assert (nothing.verdict, nothing.conditions["missing"]) == ("FAIL", 2)
+    assert nothing.sentence == f"Nothing of {VENDOR} was received though its market was open."
+    check_page(home.page(settings, f"{VENDOR}/{DAY}.html"))
+    unrecorded = tapedeck.report("binance_spot", DAY, settings=settings)
+    assert unrecorded.notes == ["nothing was ever recorded of binance_spot"]
+    check_page(home.page(settings, f"binance_spot/{DAY}.html"))
+    log.load([m.Trade(HOSTILE, 0, AT, 7, 0, 1007, 5.0, 1.0, 1)])
+    proved(settings)
+    one = report(settings)
+    [tick] = [s for s in one.symbols if s["messages"]]
+    assert (tick["symbol"], tick["condition"], tick["delay_ms"]) == (HOSTILE, "available", {"messages": 0})
+    page = home.page(settings, f"{VENDOR}/{DAY}.html")
+    check_page(page)
+    assert b"&lt;script&gt;alert(1)" in page
+    check_page(home.page(settings, f"{VENDOR}/{DAY}/{render.slug(HOSTILE)}"))
+    for path in ("../secret", f"{VENDOR}/../../x", f"{VENDOR}/{DAY}.entry.json", "index.html/.."):
+        with pytest.raises(BadInput):
+            home.page(settings, path)
+
+
+def test_a_day_without_a_receipt_is_pending(settings: Settings, log: Published) -> None:
+    log.load(market("BTCUSDT") + market("ETHUSDT"))
+    from tapedeck.store.rebuild import rebuild
+
+    rebuild(settings, VENDOR, slice_of(parse_day(DAY)))
+    day = report(settings)
+    assert (day.verdict, day.conditions["pending"]) == ("WARN", 2)
+    assert "is not proved yet" in day.sentence
+    assert days_of(Slice(AT, AT + 1)) == [parse_day(DAY)]
