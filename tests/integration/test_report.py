@@ -96,7 +96,7 @@ def test_a_whole_day_passes_in_the_same_bytes_each_time(
     assert "by hand" in (tmp_path / "one" / "index.html").read_text()
 
 
-def test_dropped_messages_and_an_altered_row_fail_with_their_sentences(
+def test_dropped_messages_and_a_lost_window_fail_with_their_sentences(
     settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log.load(market("BTCUSDT", drop=(40, 41, 42, 80)) + market("ETHUSDT"))
