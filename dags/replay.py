@@ -37,7 +37,6 @@ Json = dict[str, Any]
     params={**one_vendor(), **times(), **replay_target(), **selection(), **exact_times()},
     tags=["tapedeck", "replay"],
     doc_md=__doc__,
-    render_template_as_native_obj=True,
 )
 def replay() -> None:
     @task
