@@ -15,7 +15,7 @@ from tapedeck.jobs import receipts
 from tapedeck.log import client
 from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice, format_time
+from tapedeck.slices import NS, Slice, format_time, parse_time
 from tests.dags import runs
 from tests.published import HOUR, VENDOR, Published, trade
 from tests.servers import AirflowStack
@@ -85,6 +85,20 @@ def test_a_replayed_topic_holds_the_same_messages_and_again_adds_nothing(
     assert repeated.before == repeated.after == receipt.after
 
 
+def test_a_run_in_time_writes_a_new_topic_in_one_task_and_says_how_late_it_was(
+    airflow_stack: AirflowStack, tape: Tape
+) -> None:
+    asked = conf(speed="3600", restamp=True)  # an hour in a second
+    done = runs.run(airflow_stack.api, "replay", asked)
+    assert done.state == "success", done.tasks
+    assert done.states("copy") == {"all partitions": "success"}
+    assert done.said("plan")[-1] == "not to be repeated: what was sent before is not told apart"
+    receipt = receipts.find(tape.settings, done.result("receipt")["id"])
+    assert (receipt.counts["written"], receipt.lateness["messages"]) == (180, 180)
+    held = contents(tape.settings, asked["to"].removeprefix("kafka:"))
+    assert min(ms for part in held.values() for _, ms, _ in part) * 1_000_000 > parse_time(receipt.started)
+
+
 def test_a_slice_exact_to_the_nanosecond_and_some_symbols(airflow_stack: AirflowStack, tape: Tape) -> None:
     exact = {"start_exact": format_time(T0 + 1), "end_exact": format_time(T0 + 60 * NS + 2)}
     done = runs.run(
@@ -109,6 +123,7 @@ def test_a_valid_slice_that_holds_nothing_is_a_green_receipt_of_zero(
         ({"end": runs.seconds(T0 - HOUR)}, "which is not after its start"),
         ({"start": None, "end": None}, "this run has no interval of time"),
         ({"to": "kafka:air.binance_usdm"}, "is the live topic of binance_usdm: replay to another topic"),
+        ({"speed": "0"}, "can't run at speed '0': write max"),
         ({"symbols": ["BTCUSD"]}, "no symbol 'BTCUSD' (did you mean 'BTCUSDT'?)"),
     ],
 )
