@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient
 from pymongo import MongoClient
@@ -17,6 +18,12 @@ from tapedeck.embedded import airflow, stack
 from tapedeck.embedded.airflow_api import Client
 from tapedeck.settings import Kafka, Mongo, Settings, Vendor
 from tests import servers
+
+# How long an example takes says how busy the machine is, not whether the promise holds.
+hypothesis.settings.register_profile(
+    "tapedeck", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tapedeck")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
