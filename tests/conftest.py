@@ -109,7 +109,9 @@ database = "tapedeck_airflow"
 [airflow]
 port = {servers.free_port()}
 [vendors.binance_usdm]
+symbols = ["BTCUSDT", "ETHUSDT"]
 [vendors.binance_spot]
+symbols = ["BTCUSDT", "ETHUSDT"]
 """
         )
         done = servers.tapedeck(
