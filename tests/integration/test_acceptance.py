@@ -111,8 +111,8 @@ def test_a_captured_day_is_loaded_counted_stored_read_and_replayed_whole(
     uncovered = counted["uncovered_seconds"]
     assert 0 < uncovered < 86_400
     assert counted == {
-        "messages": kinds.total(), "kinds": kinds, "uncovered_seconds": uncovered, "duplicates": 0, "voided": 0, "undecodable": 0,
-        "quarantined": 2, "complete": True, "start": DAY[0], "end": DAY[1],
+        "messages": kinds.total(), "kinds": kinds, "duplicates": 0, "voided": 0, "undecodable": 0,
+        "uncovered_seconds": uncovered, "quarantined": 2, "complete": True, "start": DAY[0], "end": DAY[1],
     }  # fmt: skip
     again = told(settings, "load", VENDOR, *paths)
     assert (again["messages"], again["refused"], again["present"]) == (0, 0, kinds.total() + 2)
