@@ -26,7 +26,7 @@ def main(vendor: str, src: int, address: str, parent: int | None) -> None:
         warn = logs.teller(deck, "taper", "warning", vendor=vendor, src=src)
         table = deck.vendor(vendor)
         show = health.Teller(health.half_file(deck, "taper", vendor, src), "taper")
-        bus = buses.open(address or table.bus, vendors.get(vendor), table.symbols)
+        bus = buses.open(address or table.bus, vendors.get(vendor), table.symbols, table.silence_seconds)
         try:
             tape(deck, vendor, src, bus, ending.asked, warn, show=show)
         finally:

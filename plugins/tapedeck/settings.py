@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from tapedeck.errors import BadInput
 from tapedeck.message import KINDS, check_symbol
-from tapedeck.slices import parse_duration
+from tapedeck.slices import NS, parse_duration
 
 FILE_NAME = "tapedeck.toml"
 PREFIX = "TAPEDECK_"
@@ -106,7 +106,7 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upstream feed."""
 
     bus: str = ""
-    """`zmq:tcp://host:port`, `websocket` (the venue itself) or `websocket:wss://…`."""
+    """`zmq:tcp://host:port`, `websocket` (the venue itself), `websocket:wss://…`, `nats:nats://host:port/subject`."""
     symbols: list[str] = []
     """What to subscribe to where the bus asks; the simulator's symbols. As the vendor writes them."""
     calendar: str = "24x7"
@@ -120,6 +120,14 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far apart two sources' copies of one message may lie (DESIGN §2.6)."""
     lateness: str = "60s"
     """How far behind a slice's end its messages may lie where no collector proves the stop (§5)."""
+
+    silence: str = "60s"
+    """A WebSocket that brings nothing for so long is connected again."""
+
+    @property
+    def silence_seconds(self) -> float:
+        """`silence` in seconds."""
+        return parse_duration(self.silence) / NS
 
     def window_seconds(self, kind: str) -> int:
         """Length of a window of this kind in seconds."""
@@ -330,7 +338,9 @@ def _check(settings: Settings, path: Path | None) -> None:
     for name, vendor in settings.vendors.items():
         if not name.isidentifier() or name.startswith("_") or len(name) > 40:
             raise BadInput(f"the vendor name {name!r} is not letters, digits and _: rename its table")
-        durations += [(f"vendors.{name}.{key}", getattr(vendor, key)) for key in ("margin", "lateness")]
+        durations += [
+            (f"vendors.{name}.{key}", getattr(vendor, key)) for key in ("margin", "lateness", "silence")
+        ]
         for kind in vendor.window:
             if kind not in KINDS:
                 raise BadInput(
@@ -357,7 +367,7 @@ def _leaves(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
 def _mask(name: str, value: Any) -> Any:
     if value and any(secret in name for secret in SECRETS):
         return "********"
-    if name == "mongo.uri" and "@" in str(value):
+    if (name == "mongo.uri" or name.endswith(".bus")) and "@" in str(value):
         scheme, _, rest = str(value).partition("://")
         return f"{scheme}://********@{rest.rpartition('@')[2]}"
     return value

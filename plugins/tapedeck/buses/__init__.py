@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from tapedeck.buses.bus import Bus, Change, Venue
+from tapedeck.buses.bus import Bus, Change, Image, Venue
 from tapedeck.errors import BadInput
 
-__all__ = ["Bus", "Change", "Venue", "check", "open", "zeromq_endpoint"]
+__all__ = ["Bus", "Change", "Image", "Venue", "check", "nats_url", "open", "zeromq_endpoint"]
 
-_FORMS = "write it as zmq:tcp://host:port, websocket (the venue itself) or websocket:wss://host"
+_FORMS = (
+    "write it as zmq:tcp://host:port, websocket (the venue itself), websocket:wss://host or "
+    "nats:nats://host:port/subject"
+)
+_TOKEN = re.compile(r"[^\s.*>]+|\*")
 
 
-def open(address: str, vendor: Venue, symbols: Sequence[str]) -> Bus:
+def open(address: str, vendor: Venue, symbols: Sequence[str], silence: float = 60.0) -> Bus:
     """Subscribe to the bus at that address (`bus` in a vendor's settings).
 
     `zmq:tcp://host:port` hears all that is published there. `websocket` asks the venue itself for these
     symbols; `websocket:wss://host` asks another host, and one with a path is used as it stands.
-    It need not be up yet. Raises BadInput for any other form, or for no symbols where they are needed.
+    `nats:nats://host:port/subject` hears a subject, wildcards included. A WebSocket that brings nothing for
+    `silence` seconds is connected again. It need not be up yet. Raises BadInput for
+    any other form, or for no symbols where they are needed.
     """
     where = check(address, vendor, symbols)
     if address.startswith("zmq:"):
         from tapedeck.buses.zeromq import ZeromqBus
 
         return ZeromqBus(where)
+    if address.startswith("nats:"):
+        from tapedeck.buses.nats import NatsBus
+
+        return NatsBus(where)
     from tapedeck.buses.websocket import WebsocketBus
 
-    return WebsocketBus(where, vendor, symbols)
+    return WebsocketBus(where, vendor, symbols, silence=silence)
 
 
 def check(address: str, vendor: Venue, symbols: Sequence[str]) -> str:
@@ -37,6 +48,8 @@ def check(address: str, vendor: Venue, symbols: Sequence[str]) -> str:
         return zeromq_endpoint(address)
     if scheme == "websocket":
         return _websocket_url(address, rest, vendor, symbols)
+    if scheme == "nats":
+        return nats_url(address)
     raise BadInput(f"the bus of {vendor.name} has no known address, {address!r}: {_FORMS}")
 
 
@@ -51,6 +64,24 @@ def zeromq_endpoint(address: str) -> str:
     if not whole or parts.path or parts.query or parts.username is not None:
         raise BadInput(f"{address!r} is no address of a ZeroMQ bus: write it as zmq:tcp://host:port")
     return endpoint
+
+
+def nats_url(address: str) -> str:
+    """`nats://host:port/subject` of a `nats:` address. Raises BadInput for any other."""
+    scheme, _, url = address.partition(":")
+    try:
+        parts = urlsplit(url)
+        whole = scheme == "nats" and parts.scheme in ("nats", "tls") and parts.hostname and parts.port
+    except ValueError:
+        whole = False
+    tokens = parts.path.removeprefix("/").split(".") if whole else [""]
+    rest = tokens[:-1] if tokens[-1] == ">" else tokens
+    if not whole or parts.query or parts.fragment or not all(_TOKEN.fullmatch(token) for token in rest):
+        raise BadInput(
+            f"{address!r} is no address of a NATS bus: write it as nats:nats://host:port/subject, for "
+            f"example nats:nats://127.0.0.1:4222/ticks.>; see also: {_FORMS}"
+        )
+    return url
 
 
 def _websocket_url(address: str, url: str, vendor: Venue, symbols: Sequence[str]) -> str:

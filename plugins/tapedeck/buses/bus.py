@@ -15,6 +15,16 @@ class Change(Struct, frozen=True):
     why: str
 
 
+class Image(Struct, frozen=True):
+    """The whole image of a book that is asked for at `url` (HTTP) once its `stream` has begun; the answer is
+    a payload between `head` and `tail`, since of itself it does not say whose it is."""
+
+    stream: str
+    url: str
+    head: bytes
+    tail: bytes
+
+
 class Venue(Protocol):
     """What a bus must know of a vendor: where the venue itself can be heard."""
 
@@ -39,6 +49,15 @@ class Venue(Protocol):
     def websocket_reply(self, payload: bytes, symbols: Sequence[str]) -> list[str]:
         """What to send in answer to a payload, at once."""
 
+    def websocket_images(self, symbols: Sequence[str], url: str) -> list[Image]:
+        """What to ask for over HTTP on each connection to that URL."""
+
+    def image_reaches(self, answer: bytes, first: bytes) -> bool:
+        """Whether an answer is an image that the stream's first payload goes on from."""
+
+    def stream_of(self, payload: bytes) -> str:
+        """The stream that a payload is of."""
+
 
 class Bus(Protocol):
     """One subscription to a vendor's messages. Used by one thread, in this order, for ever:
@@ -49,6 +68,11 @@ class Bus(Protocol):
     """
 
     address: str
+    """As settings have it, without a password."""
+
+    @property
+    def trouble(self) -> str:
+        """What it lacks though it is connected; empty where nothing."""
 
     def drain(self) -> Iterator[bytes]:
         """Payloads, byte for byte, until none is waiting. Never blocks, and may be left at any time.

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tapedeck.buses.bus import Change, Venue
-from tapedeck.errors import Unavailable
+from tapedeck.buses.bus import Venue
+from tapedeck.buses.images import PACE, Images
+from tapedeck.buses.listener import Listener, Lost
 
 _LARGEST = 64 * 2**20
 
 
-class WebsocketBus:
+class WebsocketBus(Listener):
     """Hears one URL, pings it, and connects again for as long as it lives.
 
-    The n-th try in a row that brought no payload waits a random time of up to `min(first × 2ⁿ, longest)`
-    seconds, so that many collectors do not come back at once. A connection that brings nothing for
-    `silence` seconds is given up: a venue may forget a subscription and still answer ping frames. What the
-    venue wants said (its opening, answers, words for a ping after `quiet` seconds) is said each time anew.
+    A connection that brings nothing for `silence` seconds is given up: a venue may forget a subscription and
+    still answer ping frames. What the venue wants said (its opening, answers, words for a ping after `quiet`
+    seconds) is said each time anew. Images of books that it answers over HTTP are asked for on each
+    connection, at most one in `pace` seconds, and come as payloads of it.
     """
 
     def __init__(
@@ -37,87 +36,63 @@ class WebsocketBus:
         longest: float = 30.0,
         silence: float = 60.0,
         quiet: float = 20.0,
+        pace: float = PACE,
     ) -> None:
-        self.address = f"websocket:{url}"
-        self._url = url
+        super().__init__(url, "websocket", first, longest)
         self._venue, self._symbols = venue, symbols
-        self._first, self._longest, self._silence, self._quiet = first, longest, silence, quiet
-        self._inbox: deque[bytes | Change] = deque()
-        self._news = threading.Event()
-        self._closing = threading.Event()
+        self._silence, self._quiet, self._pace = silence, quiet, pace
         self._connection: ClientConnection | None = None
-        self._thread = threading.Thread(target=self._listen, name=f"websocket {url[:60]}", daemon=True)
+        self._images: Images | None = None
+        self._gate = threading.Lock()
         self._thread.start()
 
-    def drain(self) -> Iterator[bytes]:
-        """See `Bus.drain`."""
-        self._news.clear()
-        inbox = self._inbox
-        while inbox:
-            payload = inbox[0]
-            if isinstance(payload, Change):
-                return
-            inbox.popleft()
-            yield payload
+    @property
+    def trouble(self) -> str:  # type: ignore[override]
+        """See `Bus.trouble`."""
+        images = self._images
+        return images.trouble if images else ""
 
-    def changes(self) -> list[Change]:
-        """See `Bus.changes`."""
-        found: list[Change] = []
-        while self._inbox and isinstance(change := self._inbox[0], Change):
-            self._inbox.popleft()
-            found.append(change)
-        return found
-
-    def wait(self, milliseconds: int) -> bool:
-        """See `Bus.wait`. Raises Unavailable where the listening thread has died, so that it is loud."""
-        if not self._thread.is_alive() and not self._inbox and not self._closing.is_set():
-            raise Unavailable(f"the listener of {self.address} has died: start the collector again")
-        return bool(self._inbox) or self._news.wait(milliseconds / 1000)
-
-    def close(self) -> None:
-        """See `Bus.close`."""
-        self._closing.set()
+    def _let_go(self) -> None:
         if connection := self._connection:
             connection.close()
-        self._thread.join(timeout=15)
 
-    def _listen(self) -> None:
-        """Connect, hear, and connect again until closed. The only writer of the inbox."""
-        venue, barren, said = self._venue, 0, ""
+    def _hear(self) -> None:
+        venue = self._venue
         wanted = [Subprotocol(venue.websocket_subprotocol)] if venue and venue.websocket_subprotocol else None
-        while not self._closing.is_set():
-            connected, heard, why = False, False, "closed by the venue"
-            try:
-                with connect(
-                    self._url,
-                    subprotocols=wanted,
-                    compression=None,
-                    max_size=_LARGEST,
-                    max_queue=None,
-                    close_timeout=2,
-                ) as connection:
-                    self._connection = connection
-                    self._put(Change(True, self._url))
-                    connected = True
-                    for text in venue.websocket_opening(self._symbols, self._url) if venue else ():
-                        connection.send(text)
-                    while not self._closing.is_set():
-                        self._put(payload := self._hear(connection))
-                        heard = True
-                        for text in venue.websocket_reply(payload, self._symbols) if venue else ():
-                            connection.send(text)
-            except TimeoutError:
-                why = f"silent for {self._silence:g} s" if connected else "no answer"
-            except (OSError, WebSocketException) as e:
-                why = str(e) or type(e).__name__
+        try:
+            with connect(
+                self._url, subprotocols=wanted, compression=None, max_size=_LARGEST, max_queue=None,
+                close_timeout=2,
+            ) as self._connection:  # fmt: skip
+                self._talk(self._connection)
+        except TimeoutError as e:
+            raise Lost(f"silent for {self._silence:g} s" if self._is_connected else "no answer") from e
+        except (OSError, WebSocketException) as e:
+            raise Lost(str(e) or type(e).__name__) from e
+        finally:
             self._connection = None
-            if connected or why != said:
-                self._put(Change(False, why))
-            said = why
-            barren = 0 if heard else barren + 1
-            self._closing.wait(random.uniform(0, min(self._first * 2 ** min(barren, 20), self._longest)))  # noqa: S311
+            if images := self._images:
+                images.close()
 
-    def _hear(self, connection: ClientConnection) -> bytes:
+    def _talk(self, connection: ClientConnection) -> None:
+        """Over one connection: what the venue wants said, and every payload."""
+        self._connected()
+        venue, images = self._venue, None
+        if venue is not None:
+            for text in venue.websocket_opening(self._symbols, self._url):
+                connection.send(text)
+            if wanted := venue.websocket_images(self._symbols, self._url):
+                images = self._images = Images(wanted, venue, self._put_image, pace=self._pace)
+        while not self._closing.is_set():
+            self._put(payload := self._next(connection))
+            self._heard = True
+            if venue is not None:
+                if images and images.unseen:
+                    images.see(payload)
+                for text in venue.websocket_reply(payload, self._symbols):
+                    connection.send(text)
+
+    def _next(self, connection: ClientConnection) -> bytes:
         """The next payload. Raises TimeoutError where none comes for too long, pings notwithstanding."""
         ping = self._venue.websocket_ping if self._venue else ""
         given_up = time.monotonic() + self._silence
@@ -128,6 +103,12 @@ class WebsocketBus:
                 connection.send(ping)
         return connection.recv(max(given_up - time.monotonic(), 0), decode=False)
 
-    def _put(self, item: bytes | str | Change) -> None:
-        self._inbox.append(item.encode() if isinstance(item, str) else item)
-        self._news.set()
+    def _put_image(self, images: Images, payload: bytes) -> None:
+        """An image belongs to the connection that it was asked for on: it comes before its end or never."""
+        with self._gate:
+            if images is self._images and self._is_connected:
+                self._put(payload)
+
+    def _lost(self, why: str) -> None:
+        with self._gate:
+            super()._lost(why)

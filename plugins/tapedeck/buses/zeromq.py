@@ -20,6 +20,8 @@ class ZeromqBus:
     A publisher that vanishes without a word is noticed by ZeroMQ's own heartbeats, within 15 s.
     """
 
+    trouble = ""
+
     def __init__(self, endpoint: str) -> None:
         """Subscribe at `tcp://host:port`. Raises BadInput where that is no endpoint."""
         self.address = f"zmq:{endpoint}"

@@ -102,7 +102,7 @@ def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], boo
             writer.rotate_if_old()
             writer.write(own_line("heartbeat", stamps.take()))
             show(
-                "" if connected else f"{bus.address} is not connected",
+                bus.trouble if connected else f"{bus.address} is not connected",
                 {
                     metrics.TAPER_MESSAGES: messages,
                     metrics.TAPER_BYTES: writer.written,

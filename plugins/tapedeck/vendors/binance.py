@@ -3,7 +3,8 @@
 Formats: developers.binance.com, "WebSocket Market Streams" of spot and of USD-M and COIN-M futures. The
 book's streams carry changes alone; they begin with the answer to a REST depth request, taped as
 `{"stream":"btcusdt@snapshot","data":{"lastUpdateId":…,"bids":[…],"asks":[…]}}`: the request's symbol in
-small letters, the answer as it came.
+small letters, the answer as it came. It is asked for when the stream of changes has begun, and again where
+it is older than the stream's first change ("How to manage a local order book correctly").
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
 
+from tapedeck.buses.bus import Image
 from tapedeck.errors import BadInput
 from tapedeck.message import Book, Int, Message, Quote, Trade
 from tapedeck.vendors.decoding import BROKEN, ERROR, NS_OF_MS, Id, Levels, Millis, Number, sound, why
@@ -22,6 +25,17 @@ from tapedeck.vendors.vendor import Chatter, Normalised, Refusal, Vendor, some
 
 MAX_STREAMS = 1024
 """What one connection may carry, spot and futures (COIN-M: 200)."""
+
+IMAGE_LEVELS = 1000
+"""Levels of a side that an image is asked for: what all markets give, at a weight of 20 (spot: 50)."""
+
+REST_HOSTS = {
+    "stream.binance.com": "https://api.binance.com",
+    "data-stream.binance.vision": "https://data-api.binance.vision",
+    "fstream.binance.com": "https://fapi.binance.com",
+    "dstream.binance.com": "https://dapi.binance.com",
+}
+"""Who answers over HTTP for a host of streams; any other host answers for itself."""
 
 _HEAD = b'{"stream":"'
 _DEPTH = re.compile(r"depth(@\d{1,5}ms)?")
@@ -157,8 +171,10 @@ class BinanceVendor(Vendor):
         ticker_event: str = "bookTicker",
         depth: type[Struct] = FuturesDepth,
         max_streams: int = MAX_STREAMS,
+        image_path: str = "/fapi/v1/depth",
     ) -> None:
         self.name = name
+        self._image_path, self._depth = image_path, _envelope(depth)
         self._host, self._example, self._max_streams = host, example, max_streams
         self._events: dict[str, tuple[Callable[[bytes], Any], str, Build]] = {
             "trade": (_envelope(TradeEvent), "trade", trade),
@@ -201,6 +217,30 @@ class BinanceVendor(Vendor):
                 f"carries {self._max_streams}: give at most {self._max_streams // 3} symbols to a collector"
             )
         return f"{(host or self._host).rstrip('/')}/stream?streams={'/'.join(streams)}"
+
+    def websocket_images(self, symbols: Sequence[str], url: str) -> list[Image]:
+        """See `Vendor.websocket_images`: one for each stream of changes that the URL names."""
+        parts = urlsplit(url)
+        rest = REST_HOSTS.get(parts.hostname or "")
+        if rest is None:
+            scheme, host = parts.scheme.replace("ws", "http"), parts.netloc.rpartition("@")[2]
+            rest = f"{scheme}://{host}"
+        found = []
+        for stream in "/".join(parse_qs(parts.query).get("streams", [])).split("/"):
+            named, _, kind = stream.partition("@")
+            if _DEPTH.fullmatch(kind):
+                asked = f"{rest}{self._image_path}?symbol={quote_plus(named.upper())}&limit={IMAGE_LEVELS}"
+                head = b'{"stream":"%b@snapshot","data":' % named.encode()
+                found.append(Image(stream, asked, head, b"}"))
+        return found
+
+    def image_reaches(self, answer: bytes, first: bytes) -> bool:
+        """See `Vendor.image_reaches`: the gap rule (DESIGN §3) of the first change after an image."""
+        try:
+            image = _snapshot(answer)
+            return not first or self._depth(first).data.prev <= image.lastUpdateId
+        except BROKEN:
+            return False
 
     def _first_seen(
         self, payload: bytes, recv_ns: int, src: int, symbol: str | None

@@ -9,4 +9,6 @@ from __future__ import annotations
 
 from tapedeck.vendors.binance import BinanceVendor
 
-vendor = BinanceVendor("binance_coinm", "wss://dstream.binance.com", "BTCUSD_PERP", max_streams=200)
+vendor = BinanceVendor(
+    "binance_coinm", "wss://dstream.binance.com", "BTCUSD_PERP", max_streams=200, image_path="/dapi/v1/depth"
+)

@@ -30,5 +30,6 @@ class DepthUpdate(binance.DepthUpdate, kw_only=True, gc=False):
 
 
 vendor = binance.BinanceVendor(
-    "binance_spot", "wss://stream.binance.com:9443", "BTCUSDT", BookTicker, "", DepthUpdate
-)
+    "binance_spot", "wss://stream.binance.com:9443", "BTCUSDT", BookTicker, "", DepthUpdate,
+    image_path="/api/v3/depth",
+)  # fmt: skip

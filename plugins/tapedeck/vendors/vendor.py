@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tapedeck.buses.bus import Image
 from tapedeck.errors import BadInput
 from tapedeck.message import Message
 
@@ -70,6 +71,16 @@ class Vendor(Protocol):
     def websocket_reply(self, payload: bytes, symbols: Sequence[str]) -> list[str]:
         """What to send in answer to a payload, at once. Must never raise on content."""
         return []
+
+    def websocket_images(self, symbols: Sequence[str], url: str) -> list[Image]:
+        """Images of books to ask for over HTTP on each connection to that URL, where its streams carry
+        changes alone. Each is asked for once its stream (`stream_of`) has begun."""
+        return []
+
+    def image_reaches(self, answer: bytes, first: bytes) -> bool:
+        """Whether an answer is an image that `first` goes on from, its stream's first payload (empty: none
+        came). Must never raise on content."""
+        return True
 
 
 def some(symbols: Sequence[str], vendor: str, example: str) -> Sequence[str]:

@@ -77,4 +77,7 @@ def test_the_same_message_is_read_alike_the_first_time_and_ever_after_and_howeve
 def test_the_venues_address_names_all_streams_of_all_symbols() -> None:
     of_btc = "btcusdt@trade/btcusdt@bookTicker/btcusdt@depth@100ms"
     streams = f"{of_btc}/{of_btc.replace('btc', 'eth')}"
-    assert usdm.websocket_url(["BTCUSDT", "ETHUSDT"]) == f"wss://fstream.binance.com/stream?streams={streams}"
+    assert (
+        usdm.websocket_url(["BTCUSDT", "ETHUSDT"])
+        == f"wss://fstream.binance.com/public/stream?streams={streams}"
+    )

@@ -1,0 +1,133 @@
+"""The NATS bus against a real nats-server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import nats
+import pytest
+
+from tapedeck import buses, vendors
+from tapedeck.buses import Change
+from tapedeck.buses.nats import NatsBus
+from tests.servers import free_port
+from tests.unit.buses.hearing import hear, hear_all, hear_changes
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("nats-server") is None, reason="nats-server is not on this machine (apt install it)"
+)
+
+
+@contextmanager
+def server(port: int, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A nats-server on that port, answering; killed at the end if it is still there."""
+    process = subprocess.Popen(
+        ["nats-server", "-a", "127.0.0.1", "-p", str(port), *words], stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                publish(port, "hello", [b""], *words)
+                break
+            except (OSError, nats.errors.Error):
+                assert time.monotonic() < deadline, "nats-server does not answer"
+                time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def publish(port: int, subject: str, payloads: Sequence[bytes], *words: str) -> None:
+    user = "user:secret@" if "--user" in words else ""
+
+    async def send() -> None:
+        client = nats.aio.client.Client()
+        await client.connect(
+            f"nats://{user}127.0.0.1:{port}",
+            allow_reconnect=False,
+            reconnect_time_wait=0,
+            error_cb=_quiet,
+            max_reconnect_attempts=1,
+        )
+        for payload in payloads:
+            await client.publish(subject, payload)
+        await client.flush()
+        await client.close()
+
+    asyncio.run(send())
+
+
+async def _quiet(_: Exception) -> None:
+    return
+
+
+@contextmanager
+def hearing(port: int, subject: str = "ticks.>", user: str = "") -> Iterator[NatsBus]:
+    bus = NatsBus(f"nats://{user}127.0.0.1:{port}/{subject}", first=0.01, longest=0.2)
+    try:
+        yield bus
+    finally:
+        bus.close()
+        bus.close()
+
+
+def test_payloads_of_a_wildcard_come_byte_for_byte_in_order_whatever_they_hold() -> None:
+    port = free_port()
+    sent = [b"", b"\r\n", b"MSG x 1 1\r\n", bytes(range(256)), *(b'{"n":%d}' % n for n in range(20_000))]
+    with server(port), hearing(port) as bus:
+        assert hear_changes(bus, 1) == [Change(True, f"nats://127.0.0.1:{port}/ticks.>")]
+        publish(port, "other.BTC", [b"not asked for"])
+        publish(port, "ticks.BTC.trade", sent)
+        assert hear(bus, len(sent)) == sent
+        assert not bus.wait(50)
+
+
+def test_a_server_that_goes_stands_between_what_it_sent_before_and_after() -> None:
+    port = free_port()
+    with hearing(port) as bus:
+        (away,) = hear_changes(bus, 1)
+        assert not away.connected
+        for turn in (b"first", b"second"):
+            with server(port) as process:
+                while not hear_changes(bus, 1)[-1].connected:  # other words of why it was away
+                    pass
+                publish(port, "ticks.a", [turn] * 1000)
+                process.send_signal(signal.SIGTERM)
+                heard = hear_all(bus, changes=1)
+            assert [item for item in heard if isinstance(item, bytes)] == [turn] * 1000
+            assert isinstance(heard[-1], Change)
+            assert not heard[-1].connected
+
+
+def test_a_password_opens_and_is_shown_to_nobody() -> None:
+    port = free_port()
+    words = ("--user", "user", "--pass", "secret")
+    with server(port, *words):
+        with hearing(port) as stranger:
+            (refused,) = hear_changes(stranger, 1)
+        assert not refused.connected
+        assert "uthorization" in refused.why or "losed" in refused.why
+        with hearing(port, user="user:secret@") as bus:
+            (told,) = hear_changes(bus, 1)
+            assert told.connected
+            assert "secret" not in told.why + bus.address
+
+
+def test_an_address_opens_it() -> None:
+    port = free_port()
+    with server(port):
+        bus = buses.open(f"nats:nats://127.0.0.1:{port}/a.b", vendors.get("okx"), [])
+        try:
+            assert hear_changes(bus, 1)[0].connected
+            publish(port, "a.b", [b"x"])
+            assert hear(bus, 1) == [b"x"]
+        finally:
+            bus.close()
