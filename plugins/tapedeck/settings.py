@@ -73,6 +73,10 @@ class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     segment_age: str = "5m"
     segment_bytes: Count = 256 * 2**20
+    free_alarm: Count = 2**30
+    """Bytes left on the tape's disk below which the taper warns, once a minute."""
+    free_stop: Count = 64 * 2**20
+    """Bytes left below which it stops loudly, so that there is still room for the publisher's position."""
 
 
 class Writer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,12 +11,14 @@ from tapedeck import metrics
 from tapedeck.buses import Bus, Change
 from tapedeck.buses.captured import line_of
 from tapedeck.clock import Clock, Stamps
+from tapedeck.errors import Unavailable
 from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, parse_duration
 from tapedeck.tape import lock, position
 from tapedeck.tape.compress import Compressor
 from tapedeck.tape.recover import recover
+from tapedeck.tape.room import Room
 from tapedeck.tape.segment import own_line
 from tapedeck.tape.write import TapeWriter
 
@@ -55,7 +57,7 @@ def tape(
 
     A message is on the tape (in the system's hands, so that a SIGKILL can't take it back) before the
     bus is asked to wait. `show` is told each second how it is. Raises BadInput where another taper has
-    this tape, Unavailable where the tape can't be written.
+    this tape, Unavailable where the tape can't be written or its disk is nearly full.
     """
     folder = settings.tape_dir(vendor, src)
     with lock.held(folder, "taper", LOCK_SECONDS):
@@ -72,14 +74,22 @@ def tape(
             segment_seconds=parse_duration(settings.tape.segment_age) / NS,
             closed=compressor.add,
         )  # fmt: skip
-        messages = _record(bus, writer, stamps, stop, show)
+        room = Room(folder, settings.tape.free_alarm, settings.tape.free_stop, warn)
+        try:
+            messages = _record(bus, writer, stamps, stop, show, room)
+        except Unavailable:
+            writer.close()  # without a goodbye: what is not recorded now is a gap
+            compressor.finish(PARTING_SECONDS)
+            raise
         writer.write(own_line("heartbeat", stamps.take(), closing=True))
         writer.close()
         compressor.finish(PARTING_SECONDS)
         return Taped(writer.life, messages)
 
 
-def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], bool], show: Show) -> int:
+def _record(
+    bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], bool], show: Show, room: Room
+) -> int:
     """The loop: changes of the connection, payloads, a heartbeat each second; gives how many messages."""
     messages = connects = 0
     connected, offset = False, stamps.offset
@@ -96,9 +106,11 @@ def _record(bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], boo
             connects += connected
         taken = _take(bus, writer, stamps)
         messages += taken
+        room.look_if_due(writer.written)
         now = time.monotonic()
         if now >= beat:
             error = stamps.slew()
+            room.look()
             writer.rotate_if_old()
             writer.write(own_line("heartbeat", stamps.take()))
             show(
