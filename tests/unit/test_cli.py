@@ -19,6 +19,7 @@ DAY = ("2024-08-08T00:00:00Z", "2024-08-09T00:00:00Z")
 BACKWARDS = DAY[::-1]
 ZONELESS = ("2024-08-08T00:00:00", "2024-08-09T00:00:00Z")
 TO = ("--to", "kafka:replayed")
+VOID = ("--src", "1", "--reason", "garbage")
 NEAREST = "did you mean 'binance_usdm'?"
 RECEIVED = 1_723_161_600 * NS
 
@@ -55,10 +56,11 @@ SLICED = {
 """What stands before START and END in the verbs that ask for a slice."""
 VENDORED = (
     "simulate", "collect", "load", "tape", "quarantine", "write", "cat", "tail", "topics", "replay",
-    "backfill", "gaps", "reconcile", "findings",
+    "backfill", "gaps", "reconcile", "findings", "void",
 )  # fmt: skip
 MORE = {
     "load": ("whole.txt",), "cat": DAY, "replay": (*DAY, *TO), "backfill": DAY, "gaps": DAY, "reconcile": DAY,
+    "void": (*DAY, *VOID),
 }  # fmt: skip
 """What else a verb must be given after the vendor."""
 
@@ -73,6 +75,10 @@ MORE = {
         *(((verb, "binance_usd", *MORE.get(verb, ())), NEAREST) for verb in VENDORED),
         (("read", "binance_usd.trade", "BTCUSDT", *DAY), "did you mean 'binance_usdm.trade'?"),
         (("receipts", "--vendor", "binance_usd"), NEAREST),
+        (("void", VENDOR, *ZONELESS, *VOID), "has no zone: write it as 2024-"),
+        (("void", VENDOR, *BACKWARDS, *VOID), "give an end after the start"),
+        (("void", VENDOR, *DAY, "--src", "1", "--reason", " "), "needs a reason of 1 to 500 characters"),
+        (("void", VENDOR, *DAY, "--reason", "x"), "Missing option '--src'"),
         (("collect", "binance_usd", "--retire"), NEAREST),
         (("cat", VENDOR, *DAY, "--kinds", "trades"), "there is no kind 'trades': the kinds are trade"),
         (("replay", VENDOR, *DAY, *TO, "--kinds", "trades"), "there is no kind 'trades'"),
@@ -83,7 +89,7 @@ MORE = {
         (("replay", VENDOR, *DAY, *TO, "--speed", "0"), "can't run at speed '0': write max"),
         (("replay", VENDOR, *DAY, "--to", "parquet:x", "--speed", "1"), "leave the speed at max"),
         (("replay", VENDOR, *DAY, *TO, "--raw"), "raw payloads go onto a bus only"),
-        (("receipts", "--job", "repair"), "the jobs are replay, backfill and reconcile"),
+        (("receipts", "--job", "repair"), "the jobs are replay, backfill, reconcile and void"),
         (("findings", "--status", "done"), "the states are open, repairing, closed, accepted"),
         (("findings", "accept", "3f9a", "--reason", ""), "a finding is accepted with a reason"),
         (("findings", "accept", "mine", "--reason", "so"), "'mine' is no finding's id"),

@@ -1,4 +1,4 @@
-"""`tapedeck replay`, `backfill`, `receipts`: the jobs, and what they proved."""
+"""`tapedeck replay`, `backfill`, `void`, `receipts`: the jobs, and what they proved."""
 
 from __future__ import annotations
 
@@ -104,9 +104,49 @@ def backfill(vendor: str, start: str, end: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--src", type=click.IntRange(min=1), required=True, help="Whose messages: a source's number.")
+@click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
+@click.option("--reason", required=True, help="Why, in a sentence; it stays in the log.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be voided; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="The receipt (or the plan) as one JSON object.")
+def void(
+    vendor: str, start: str, end: str, src: int, symbols: str | None, reason: str, only_plan: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Say that what a source sent in [START, END) is no data: a vendor's garbage, say.
+
+    The log keeps it all; a record says what is void, and the windows are rebuilt without it. Repeated, it
+    voids nothing twice.
+
+    \b
+    Example:
+      tapedeck void binance_usdm 2h 1h --src 1 --symbols BTCUSDT --reason "prices in cents" --plan
+    """
+    from tapedeck.jobs import void as job
+
+    deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
+    origin = Origin(who=person(), started=time.time_ns())
+    order = job.order(deck, vendor, of, src, reason, _list(symbols))
+    if only_plan or not as_json:
+        foreseen = job.foresee(deck, order)
+        if only_plan and as_json:
+            click.echo(msgspec.json.encode({"order": order, "plan": foreseen}))
+        else:
+            for line in job.shown(order, foreseen):
+                click.echo(line, err=not only_plan)
+    if not only_plan:
+        with progress_of("partitions") as progress:
+            receipt = job.void(deck, order, origin=origin, progress=progress)
+        _show(receipt, as_json)
+
+
+@click.command()
 @click.argument("identity", metavar="[ID]", required=False)
 @click.option("--vendor", default="", help="Only this vendor's.")
-@click.option("--job", default="", help="Only of this job: replay, backfill or reconcile.")
+@click.option("--job", default="", help="Only of this job: replay, backfill, reconcile or void.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many at most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: bool) -> None:
@@ -126,8 +166,8 @@ def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: b
         return
     if vendor:
         deck.vendor(vendor)
-    if job not in ("", "replay", "backfill", "reconcile"):
-        raise BadInput(f"there is no job {job!r}: the jobs are replay, backfill and reconcile")
+    if job not in ("", "replay", "backfill", "reconcile", "void"):
+        raise BadInput(f"there is no job {job!r}: the jobs are replay, backfill, reconcile and void")
     found = book.recent(deck, limit, vendor, job)
     if as_json:
         click.echo(msgspec.json.encode({"receipts": found}))

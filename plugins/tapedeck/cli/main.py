@@ -18,7 +18,8 @@ VERBS = {
     "collect": "collect", "load": "collect", "tape": "collect", "quarantine": "quarantine",
     "write": "store", "read": "store",
     "cat": "log", "tail": "log", "topics": "log",
-    "replay": "jobs", "backfill": "jobs", "receipts": "jobs",
+    "replay": "jobs", "backfill": "jobs", "void": "jobs",
+    "receipts": "jobs",
     "gaps": "checks", "reconcile": "checks", "findings": "checks",
     "report": "report",
 }  # fmt: skip

@@ -9,9 +9,10 @@ from tapedeck.log import quarantine
 from tapedeck.log.meta import Extent, VendorTopics
 from tapedeck.log.produce import Outbox, Target, value_limits
 from tapedeck.log.quarantine import Entry
-from tapedeck.message import WHOLE_FEED, Message
+from tapedeck.message import WHOLE_FEED, Message, Void, encode
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
+from tapedeck.slices import Slice
 from tapedeck.tape.history import History
 
 MS = 1_000_000
@@ -23,11 +24,11 @@ class Sender:
     """Publishes into an extent that is opened by the first message and closed by `finish`."""
 
     def __init__(self, settings: Settings, pinned: VendorTopics, src: int, history: History) -> None:
-        self._settings, self._history = settings, history
+        self._settings, self._history, self._src = settings, history, src
         self._partitions = pinned.backfill.partitions
         self._key = quarantine.key_of(src)
         self._extent: Extent | None = None
-        self._first, self._last = 0, 0
+        self._first, self._last = 2**63 - 1, 0
         limits = value_limits(settings, [pinned.backfill.name, pinned.quarantine.name])
         self.limit = limits[pinned.backfill.name]
         self._quarantine_limit = limits[pinned.quarantine.name]
@@ -38,18 +39,20 @@ class Sender:
 
     def publish(self, message: Message, value: bytes, ts_recv: int) -> None:
         """One message; a "*" one goes to every partition."""
-        if self._extent is None:
-            self._extent = self._history.begin()
-            self._first = ts_recv
-        self._last = ts_recv
+        self._opened(ts_recv, ts_recv)
         key = message.symbol.encode()
-        if message.symbol == WHOLE_FEED:
-            lanes = range(self._partitions)
-        else:
-            home = partition_of(message.symbol, self._partitions)
-            lanes = range(home, home + 1)
-        for lane in lanes:
+        for lane in self._lanes(message.symbol):
             self._outbox.send(lane, value, key, ts_recv // MS)
+
+    def void(self, of: Slice, symbol: str, reason: str) -> None:
+        """Say that what this source has in the slice (of "*": of all symbols) is no data.
+
+        In the backfill topic only what came before this sender's extent is meant; what it publishes stands.
+        """
+        begins = self._opened(of.start, of.end - 1).start
+        for lane in self._lanes(symbol):
+            void = Void(symbol, 0, of.start, 0, 0, self._src, of.end, begins[lane], reason)
+            self._outbox.send(lane, encode(void), symbol.encode(), of.start // MS)
 
     def refuse(self, entry: Entry) -> None:
         """One record of the quarantine topic."""
@@ -73,6 +76,20 @@ class Sender:
     def close(self) -> None:
         """Let go of Kafka."""
         self._outbox.close()
+
+    def _opened(self, first: int, last: int) -> Extent:
+        """The extent, which now reaches over these times."""
+        self._first, self._last = min(self._first, first), max(self._last, last)
+        if self._extent is None:
+            self._extent = self._history.begin()
+        return self._extent
+
+    def _lanes(self, symbol: str) -> range:
+        """Where records of a symbol go."""
+        if symbol == WHOLE_FEED:
+            return range(self._partitions)
+        home = partition_of(symbol, self._partitions)
+        return range(home, home + 1)
 
     def _wait(self) -> None:
         """Called while Kafka keeps the load waiting."""
