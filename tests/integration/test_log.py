@@ -18,9 +18,10 @@ from tapedeck import message as m
 from tapedeck.errors import BadInput, Incomplete, Mismatch
 from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Extent, Life
-from tapedeck.log.plan import from_json
+from tapedeck.log.plan import Range, from_json
 from tapedeck.log.read import read
 from tapedeck.log.resolve import resolve
+from tapedeck.log.stop import first_shown
 from tapedeck.log.timeline import timeline
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
@@ -229,3 +230,28 @@ def test_a_source_that_was_retired_long_ago_does_not_make_new_slices_partial(set
         future.result(10)
     assert resolve(settings, VENDOR, Slice(T0 + 40 * NS, T0 + 60 * NS)).notes == ()
     assert resolve(settings, VENDOR, Slice(gone, gone + NS)).expired == tuple(range(pin.partitions))
+
+
+def test_who_shows_itself_late_in_one_partition_is_found_while_the_others_are_done(
+    settings: Settings,
+) -> None:
+    pin = topics.ensure(settings, VENDOR).live[0]
+    names: dict[int, str] = {}
+    for n in range(100):
+        names.setdefault(partition_of(f"S{n}", pin.partitions), f"S{n}")
+    late = 3
+    sources = {p: 2 if p == late else 1 for p in range(pin.partitions)}
+    publish(
+        settings, pin,
+        *(trade(T0 + i * NS // 100, names[p], sources[p]) for i in range(3000) for p in names),
+        *(trade(T0 + 60 * NS, names[p], 1) for p in names),
+    )  # fmt: skip
+    ranges = [
+        Range(
+            topic=pin.name, topic_id=pin.id, number=pin.number, partition=p, start=0, stop=3001,
+            start_reason="exact", stop_reason="exact",
+        )
+        for p in names
+    ]  # fmt: skip
+    shown = first_shown(settings, ranges, [1], T0)
+    assert {p: found[1].offset for p, found in shown.items()} == {p: 3000 if p == late else 0 for p in names}

@@ -91,9 +91,6 @@ def together(
             yield records
             if at[place] >= stop or until(batch.partition):
                 del left[place], at[place]
-                if not left:
-                    return
-                source.assign(at)
 
 
 def _range(settings: Settings, source: Fetcher, r: Range, batch: int) -> Iterator[Records]:
@@ -111,9 +108,16 @@ def _range(settings: Settings, source: Fetcher, r: Range, batch: int) -> Iterato
 def _fetched(
     settings: Settings, source: Fetcher, left: dict[Place, Range], at: dict[Place, int], most: int
 ) -> Iterator[Batch]:
-    """What comes of the ranges that are `left`, each from where it is `at`, until none is left."""
-    quiet_since = time.monotonic()
+    """What comes of the ranges that are `left`, each from where it is `at`, until none is left.
+
+    Where some are left out meanwhile, the rest are assigned anew only once all that one fetch gave was
+    looked at: until then `at` lies before what is still to be handed out.
+    """
+    quiet_since, assigned = time.monotonic(), len(left)
     while left:
+        if len(left) < assigned:
+            source.assign(at)
+            assigned = len(left)
         missing = sum(r.stop - at[place] for place, r in left.items())
         batches, events = source.fetch(min(most, missing), 0.1)
         for found in batches:
