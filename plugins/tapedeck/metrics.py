@@ -156,6 +156,11 @@ WRITER_LAG = _metric("tapedeck_writer_lag_records", _G, "records", "What is in K
 WRITER_PARTITIONS = _metric(
     "tapedeck_writer_partitions", _G, "partitions", "How many partitions of the vendor it writes."
 )
+REBALANCES = _metric(
+    "tapedeck_writer_rebalances_total", _C, "times",
+    "How often its share of the partitions changed: once when it starts, then with each writer that comes, "
+    "goes or is given up.",
+)  # fmt: skip
 OPEN_WINDOW_AGE = _metric(
     "tapedeck_writer_oldest_open_window_seconds", _G, "s",
     "From the beginning of the oldest window that is not yet closed until now; 0 where none is open.",

@@ -80,12 +80,21 @@ class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Writer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a window closes without complete-through, and how often late messages are mended."""
+    """When a window closes without complete-through, how often late messages are mended, and how a vendor's
+    writers share its partitions."""
 
     grace: str = "60s"
     late_every: str = "5s"
     memory_bytes: Count = 2**30
-    """Rows of open windows beyond this are let go, and read again when their windows close."""
+    """Of each process: rows of open windows beyond this are let go, and read again when they close."""
+    processes: Count = 1
+    """How many `tapedeck write` starts: one a core while one can't keep up. Writers on other machines share
+    with them."""
+    group: str = "tapedeck-writer"
+    """What the names of the writers' consumer groups begin with; they must be allowed to READ these."""
+    session: str = "10s"
+    """A writer that Kafka has not heard of for so long is given up, and the others take its partitions. The
+    broker's `group.min.session.timeout.ms` (6 s by default) bounds it from below."""
 
 
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -337,6 +346,7 @@ def _check(settings: Settings, path: Path | None) -> None:
         ("tape.segment_age", settings.tape.segment_age),
         ("writer.grace", settings.writer.grace),
         ("writer.late_every", settings.writer.late_every),
+        ("writer.session", settings.writer.session),
         ("metrics.stalled", settings.metrics.stalled),
     ]
     for name, vendor in settings.vendors.items():

@@ -10,6 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tapedeck.partitions import numbers
+
 FRESH_SECONDS = 5.0
 """A writer's record that is older than this says so."""
 
@@ -31,17 +33,6 @@ def amount(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-def numbers(values: Sequence[int]) -> str:
-    """Numbers for a person: `0–15`, `0–3, 8`; of none `none`."""
-    runs: list[list[int]] = []
-    for value in sorted(values):
-        if runs and value == runs[-1][1] + 1:
-            runs[-1][1] = value
-        else:
-            runs.append([value, value])
-    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs) or "none"
 
 
 def details(role: str, process: dict[str, Any]) -> str:

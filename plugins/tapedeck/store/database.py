@@ -21,13 +21,17 @@ Document = dict[str, Any]
 DURABLE = WriteConcern(w="majority", j=True)
 CONTACT_MS = 5000
 
+class Away(Unavailable):
+    """MongoDB does not answer: whoever can wait for it asks again."""
+
+
 _clients: dict[tuple[int, str], MongoClient[Document]] = {}
 
 
 def client(settings: Settings) -> MongoClient[Document]:
     """This process's client, whose writes are acknowledged by a majority's journals.
 
-    Raises Unavailable where MongoDB does not answer, BadInput for a URI that is none.
+    Raises Away where MongoDB does not answer, BadInput for a URI that is none.
     """
     uri = endpoints.mongo_uri(settings)
     key = (os.getpid(), uri)
@@ -67,11 +71,11 @@ def collection(settings: Settings, name: str) -> Collection[Document]:
 
 @contextmanager
 def answering(settings: Settings) -> Iterator[None]:
-    """Turns what MongoDB fails with inside the block into Unavailable."""
+    """Turns what MongoDB fails with inside the block into Away."""
     try:
         yield
     except PyMongoError as e:
-        raise Unavailable(
+        raise Away(
             f"MongoDB at {_without_secrets(endpoints.mongo_uri(settings))} failed "
             f"({_why(e)}): start it (`tapedeck up` does, where "
             "mongo.uri is not set) or correct mongo.uri (TAPEDECK_MONGO__URI), then run this again"

@@ -34,12 +34,14 @@ class Report:
     held: str = "it has not begun"
     """What keeps it from writing; empty where nothing does."""
     waits: bool = False
-    """Whether another writer holds the lease."""
+    """Whether it has no partition: it joins the vendor's writers, or they have all."""
+    rebalances: int = 0
+    """How often its share changed."""
     mongo: Buckets = field(default_factory=Buckets)
     """How long MongoDB took for each batch of windows (s)."""
 
     def stand_by(self, why: str) -> None:
-        """Note that another writer holds the lease: what this one held it holds no more."""
+        """Note that it has no partition: what it held it holds no more."""
         self.held, self.waits = why, True
         self.lag, self.partitions, self.oldest, self.memory = 0, [], 0.0, 0
 
@@ -62,6 +64,7 @@ class Report:
             metrics.UNDECODABLE: self.undecodable,
             metrics.WRITER_LAG: self.lag,
             metrics.WRITER_PARTITIONS: len(self.partitions),
+            metrics.REBALANCES: self.rebalances,
             metrics.OPEN_WINDOW_AGE: self.oldest,
             metrics.WRITER_MEMORY: self.memory,
             metrics.MONGO_LATENCY: self.mongo,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer
 
 from tapedeck.errors import Mismatch
 from tapedeck.log import client
-from tapedeck.log.fetch import Fetcher
 from tapedeck.log.meta import TopicPin, VendorTopics
 from tapedeck.settings import Settings
 from tapedeck.slices import parse_duration
@@ -33,22 +32,21 @@ class Begun:
 def begin(
     settings: Settings,
     vendor: str,
-    source: Fetcher,
     pins: VendorTopics,
     windows: dict[str, int],
+    partitions: Iterable[int],
     say: Callable[[str], None],
 ) -> Begun:
-    """Assign the fetcher to where writing goes on. `windows`: length in ns by kind.
+    """Where writing goes on in these partitions. `windows`: length in ns by kind.
 
     Raises Mismatch where a topic ends before what was written of it, and Unavailable.
     """
     saved = positions.read(settings, vendor)
     begun = Begun(saved, {}, {})
     margin = parse_duration(settings.vendor(vendor).margin)
-    start: dict[tuple[str, int], int] = {}
     with client.consumer(settings) as consumer:
         resume = _Resume(settings, consumer, saved, say)
-        for p in range(pins.live[-1].partitions):
+        for p in partitions:
             closed: dict[str, int] = {}
             for pin in pins.live:
                 if (pin.id, p) in saved:
@@ -60,9 +58,6 @@ def begin(
                 numbers={pin.number: pin.id for pin in pins.log}, closed=closed,
             )  # fmt: skip
             begun.history[p] = resume.history(pins.backfill, p)
-            start |= {(pin.name, p): reaches[pin.id].position for pin in pins.live}
-            start[pins.backfill.name, p] = begun.history[p]
-    source.assign(start)
     return begun
 
 

@@ -1,15 +1,17 @@
 """The live writer: Kafka to Arctic, window by window (DESIGN §4).
 
-One writer takes all partitions of a vendor by plain assignment. A window is built in memory and written
-once it is complete, or a fixed grace behind the newest record; what comes late, history and voids are
-mended from the log in batches. A position is saved only behind acknowledged documents, so that whatever
-is killed, whenever, is done again, and doing it again changes nothing.
+A vendor's writers share its partitions out through a consumer group (`store.share`) and read them by plain
+assignment. A window is built in memory and written once it is complete (`store.closing`); what comes late,
+history and voids are mended from the log in batches (`store.mending`). A position is saved only behind
+acknowledged documents, so that whatever is killed, whenever, is done again, and doing it again changes
+nothing; nor does it where two writers take themselves for a partition's only one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,30 +21,25 @@ from tapedeck.errors import Incomplete, Unavailable
 from tapedeck.log import client, topics
 from tapedeck.log.decode import decode_records
 from tapedeck.log.fetch import Batch, Fetcher, fetcher
-from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records
+from tapedeck.partitions import numbers
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice, parse_duration
-from tapedeck.store import database, documents, library, positions, undecodable
-from tapedeck.store.documents import Outcome
+from tapedeck.slices import NS, parse_duration
+from tapedeck.store import library, positions, undecodable
+from tapedeck.store.closing import Closer
+from tapedeck.store.database import Away
 from tapedeck.store.held import Held, Mend
-from tapedeck.store.lease import Lease
-from tapedeck.store.library import Library
+from tapedeck.store.mending import Mender
 from tapedeck.store.positions import Position
-from tapedeck.store.rebuild import rebuild_partition
-from tapedeck.store.rebuilt import Key
 from tapedeck.store.report import Report
 from tapedeck.store.resume import begin
+from tapedeck.store.share import Share
 from tapedeck.store.shown import FOREVER
 from tapedeck.store.watch import Seen, Watch, look, sure
-from tapedeck.store.window import Built, build_windows
 
 BATCH = 20_000
-IDLE_SECONDS = 1.0
-"""How long nothing must have come before windows are written that no collector is open for."""
-PATIENCE = 10
-"""Late messages that keep coming are mended after so many times `writer.late_every`."""
+TICK_SECONDS = 1.0
 MS = 1_000_000
 
 Say = Callable[[str], None]
@@ -56,34 +53,26 @@ def write(
     report: Callable[[Report], None],
     by: str,
 ) -> None:
-    """Write a vendor's log to Arctic until `asked` says to end; then what is closed is written.
+    """Write this writer's share of a vendor's log to Arctic until `asked` says to end.
 
-    Goes on by itself after Kafka or MongoDB were away. Waits while another writer of the vendor holds
-    the lease. Raises BadInput, and Mismatch where a topic or library is not the expected one.
+    Goes on by itself after Kafka or MongoDB were away. Stands by while the vendor's other writers have all
+    partitions. Raises BadInput, and Mismatch where a topic or library is not the expected one.
     """
     settings.vendor(vendor)
-    lease, done, waited = Lease(settings, vendor, by), Report(), ""
-    while not asked():
-        try:
-            if other := lease.take():
-                if other != waited:
-                    say(f"waiting: {other} is writing {vendor}, and this one takes over when it ends")
-                waited = other
-                done.stand_by(f"{other} is writing {vendor}")
+    done = Report()
+    with ExitStack() as stack:
+        share: Share | None = None
+        while not asked():
+            try:
+                pins = sure(lambda: topics.ensure(settings, vendor))
+                share = share or stack.enter_context(Share(settings, vendor, pins.backfill, by))
+                with fetcher(settings) as source:
+                    _Session(settings, vendor, source, share, say, report, by, done, asked).run()
+            except (Unavailable, Incomplete, KafkaException) as e:
+                say(f"{e}; going on as soon as it is possible")
+                done.held = str(e)
                 report(done)
-                _pause(asked, 1.0)
-                continue
-            waited, done.waits = "", False
-            sure(lambda: topics.ensure(settings, vendor))
-            with fetcher(settings) as source:
-                _Session(settings, vendor, source, lease, say, report, by, done).run(asked)
-            if asked():
-                lease.release()
-        except (Unavailable, Incomplete, KafkaException) as e:
-            say(f"{e}; going on as soon as it is possible")
-            done.held = str(e)
-            report(done)
-            _pause(asked, 2.0)
+                _pause(asked, 2.0)
 
 
 def _pause(asked: Callable[[], bool], seconds: float) -> None:
@@ -99,85 +88,135 @@ class _Session:
     settings: Settings
     vendor: str
     source: Fetcher
-    lease: Lease
+    share: Share
     say: Say
     report: Callable[[Report], None]
     by: str
     done: Report
-    libraries: dict[str, Library] = field(init=False)
-    pins: dict[str, TopicPin] = field(init=False)
-    """By topic name, those that hold messages."""
-    backfill: TopicPin = field(init=False)
-    held: dict[int, Held] = field(init=False)
-    history: dict[int, int] = field(init=False)
+    asked: Callable[[], bool]
+    closer: Closer = field(init=False)
+    groups: frozenset[int] = frozenset()
+    """The partition groups that are being written."""
+    held: dict[int, Held] = field(default_factory=dict)
+    history: dict[int, int] = field(default_factory=dict)
     """By partition, the next offset of the backfill topic."""
-    saved: dict[tuple[str, int], Position] = field(init=False)
-    at_end: set[tuple[str, int]] = field(default_factory=set)
-    late_since: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """By partition, when the first and the newest late message came (monotonic seconds)."""
-    last_record: float = 0.0
-    drafted: dict[int, dict[str, int]] = field(default_factory=dict)
-    """By partition, how far its topics were read when its open windows were written as they were."""
+    saved: dict[tuple[str, int], Position] = field(default_factory=dict)
 
-    def run(self, asked: Callable[[], bool]) -> None:
-        """Write until asked to end, or until another writer has taken over."""
+    def run(self) -> None:
+        """Write until asked to end."""
         first = sure(lambda: look(self.settings, self.vendor))
-        self._begin(first)
+        mender = Mender(self.settings, self.vendor, self.by, self.done, lambda: self.report(self.done))
+        self.closer = Closer(
+            self.settings, library.ensure(self.settings, self.vendor),
+            {pin.name: pin for pin in first.topics.log}, first.topics.backfill, self.by, self.done, mender,
+        )  # fmt: skip
         watch = Watch(self.settings, self.vendor, first)
         ticked = 0.0
         try:
-            while not asked():
+            while not self.asked():
+                self._share(watch.seen)
+                if not self.groups:
+                    self._stand_by()
+                    continue
                 self._take(self._fetched())
                 seen = watch.seen
                 for held in self.held.values():
-                    self._close_due(held, seen)
-                    self._draft(held, seen)
-                    self._mend_due(held)
-                if time.monotonic() - ticked < 1.0:
+                    self._patiently(lambda held=held, seen=seen: self.closer.due(held, seen))  # type: ignore[misc]
+                    self._patiently(lambda held=held, seen=seen: self.closer.draft(held, seen))  # type: ignore[misc]
+                    self._patiently(lambda held=held: self.closer.mender.due(held))  # type: ignore[misc]
+                if time.monotonic() - ticked < TICK_SECONDS:
                     continue
                 ticked = time.monotonic()
                 self._bound_memory()
-                self._save()
+                self._patiently(self._save)
                 self._show()
-                if self.lease.take() is not None:
-                    self.say(f"another writer has taken {self.vendor} over, since this one was away")
-                    return
             self._save()
         finally:
+            self.share.hold(frozenset())
             watch.end()
 
-    # beginning
+    # sharing
 
-    def _begin(self, seen: Seen) -> None:
+    def _share(self, seen: Seen) -> None:
+        """Let go of what the group has taken back, and begin with what it has given."""
+        wanted = self.share.groups
+        if wanted == self.groups:
+            return
+        if gone := [p for p in self.held if self._group(p) not in wanted]:
+            self._save()  # so that the next one begins there
+            for p in gone:
+                del self.held[p], self.history[p]
+                self.closer.forget(p)
         pins = seen.topics
-        self.libraries = library.ensure(self.settings, self.vendor)
-        self.pins = {pin.name: pin for pin in pins.log}
-        self.backfill = pins.backfill
-        windows = {kind: one.window for kind, one in self.libraries.items()}
-        begun = begin(self.settings, self.vendor, self.source, pins, windows, self.say)
-        self.saved, self.held, self.history = begun.saved, begun.held, begun.history
-        self.last_record = time.monotonic()
+        windows = {kind: one.window for kind, one in self.closer.libraries.items()}
+        fresh = [
+            p
+            for p in range(pins.live[-1].partitions)
+            if self._group(p) in wanted and self._group(p) not in self.groups
+        ]
+        begun = begin(self.settings, self.vendor, pins, windows, fresh, self.say)
+        self.held |= begun.held
+        self.history |= begun.history
+        self.saved |= begun.saved
+        self.groups = wanted
+        self.source.assign({place: offset for p in self.held for place, offset in self._places(p)})
+        self.closer.at_end.clear()
+        self.closer.last_record = time.monotonic()
+        self.share.hold(wanted)
+        self.done.rebalances += 1
+        self.say(f"writing partitions {numbers(sorted(self.held))} of {self.vendor}")
+        self._show()
+
+    def _group(self, partition: int) -> int:
+        return partition % self.closer.backfill.partitions
+
+    def _places(self, p: int) -> Iterator[tuple[tuple[str, int], int]]:
+        for pin in self.closer.pins.values():
+            yield (pin.name, p), self._next(pin.id, p)
+
+    def _stand_by(self) -> None:
+        if self.share.joined:
+            self.done.stand_by(f"the other writers of {self.vendor} have all its partitions")
+        else:
+            self.done.stand_by(f"joining the writers of {self.vendor}")
+        self.report(self.done)
+        _pause(lambda: self.asked() or bool(self.share.groups), 1.0)
+
+    def _patiently(self, step: Callable[[], None]) -> None:
+        """Do it, again until MongoDB answers: meanwhile nothing is fetched, and nothing let go."""
+        while True:
+            try:
+                return step()
+            except Away as e:
+                if self.asked() or self.share.groups != self.groups:
+                    raise
+                if self.done.held != str(e):
+                    self.say(f"{e}; paused until it is possible")
+                self.done.held = str(e)
+                self.report(self.done)
+                _pause(self.asked, 1.0)
 
     # taking in
 
     def _fetched(self) -> Iterable[Records]:
         """What Kafka gave, by partition, in order and proved to be without a hole."""
+        at_end = self.closer.at_end
         batches, events = self.source.fetch(BATCH, 0.1)
         ends = {(batch.topic, batch.partition): int(batch.offsets[-1]) + 1 for batch in batches}
-        self.at_end -= ends.keys()
+        at_end -= ends.keys()
         for event in events:
             place = (event.topic, event.partition)
             if event.name == "_PARTITION_EOF":
                 if event.offset >= ends.get(place, event.offset):
-                    self.at_end.add(place)
+                    at_end.add(place)
             elif event.name not in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"):
                 raise client.unavailable(self.settings, f"{place[0]}[{place[1]}]: {event.text}")
         for batch in batches:
-            yield self._records(self.pins[batch.topic], batch)
+            yield self._records(batch)
 
-    def _records(self, pin: TopicPin, batch: Batch) -> Records:
-        p, offsets = batch.partition, batch.offsets
-        expected = self._next(pin, p)
+    def _records(self, batch: Batch) -> Records:
+        pin, p, offsets = self.closer.pins[batch.topic], batch.partition, batch.offsets
+        expected = self._next(pin.id, p)
         if not np.array_equal(offsets, np.arange(expected, expected + len(offsets))):
             raise Incomplete(
                 f"{pin.name}[{p}] gave offsets {offsets[0]} to {offsets[-1]} where {expected} and on were due"
@@ -190,21 +229,21 @@ class _Session:
             offsets, batch.timestamps_ms, batch.keys, batch.values,
         )  # fmt: skip
 
-    def _next(self, pin: TopicPin, p: int) -> int:
-        if pin.id == self.backfill.id:
+    def _next(self, topic_id: str, p: int) -> int:
+        if topic_id == self.closer.backfill.id:
             return self.history[p]
-        return self.held[p].reaches[pin.id].position
+        return self.held[p].reaches[topic_id].position
 
     def _take(self, batches: Iterable[Records]) -> None:
         bad = []
         for records in batches:
             r = records.range
-            held, pin = self.held[r.partition], self.pins[r.topic]
+            held, pin = self.held[r.partition], self.closer.pins[r.topic]
             decoded = decode_records(records, pin.partitions)
             bad += decoded.undecodable
-            self.last_record = time.monotonic()
+            self.closer.last_record = time.monotonic()
             late_before, messages_before = _amount(held.late), held.late_messages
-            if pin.id == self.backfill.id:
+            if pin.id == self.closer.backfill.id:
                 self.history[r.partition] = r.stop
                 held.add_history(pin.id, decoded.messages)
             else:
@@ -221,147 +260,9 @@ class _Session:
             self.done.late += held.late_messages - messages_before
             self.done.messages += sum(len(columns) for columns in decoded.messages.values())
             if _amount(held.late) > late_before:
-                first, _ = self.late_since.get(r.partition, (self.last_record, 0.0))
-                self.late_since[r.partition] = (first, self.last_record)
+                self.closer.mender.noticed(r.partition)
         self.done.undecodable += len(bad)
-        undecodable.enter(self.settings, self.vendor, bad)
-
-    # closing
-
-    def _close_due(self, held: Held, seen: Seen) -> None:
-        """Write all windows that nothing more can come for."""
-        ends = self._ends(held, seen)
-        ends = {kind: end for kind, end in ends.items() if end > held.closed.get(kind, 0)}
-        if not ends:
-            return
-        self._write(held, ends, seen)
-        for kind, end in ends.items():
-            held.close(kind, end)
-        if held.late:
-            now = time.monotonic()
-            self.late_since.setdefault(held.partition, (now, now))
-
-    def _draft(self, held: Held, seen: Seen) -> None:
-        """Write the windows that are still going on, as they are, where nobody goes on with them.
-
-        They stay open: a collector that comes back into them is not late, and its window replaces this.
-        """
-        read = {topic_id: reach.position for topic_id, reach in held.reaches.items()}
-        if self.drafted.get(held.partition) == read or not self._is_quiet(held, seen):
-            return
-        newest = max(reach.shown.newest for reach in held.reaches.values())
-        ends = {kind: (newest // length + 1) * length for kind, length in held.windows.items() if newest}
-        self._write(held, {kind: end for kind, end in ends.items() if end > held.closed.get(kind, 0)}, seen)
-        self.drafted[held.partition] = read
-
-    def _write(self, held: Held, ends: dict[str, int], seen: Seen) -> None:
-        """Write the open windows that end by then, from memory or from the log."""
-        sweeps: list[Slice] = []
-        refused: set[Key] = set()
-        for kind, end in ends.items():
-            builds, unbuilt = self._built(held, kind, end, seen)
-            sweeps += unbuilt
-            began = time.monotonic()
-            with database.answering(self.settings):
-                outcomes = documents.replace(self.libraries[kind].collection, builds, self.by)
-            if builds:
-                self.done.mongo.add(time.monotonic() - began)
-            for built, outcome in zip(builds, outcomes, strict=True):
-                if outcome is Outcome.REFUSED:
-                    refused.add((kind, built.symbol, built.span.start))
-            self.done.written += outcomes.count(Outcome.WRITTEN)
-            self.done.equal += outcomes.count(Outcome.EQUAL)
-            self.done.refused += outcomes.count(Outcome.REFUSED)
-        self._mend(held, Mend(refused, sweeps))
-
-    def _ends(self, held: Held, seen: Seen) -> dict[str, int]:
-        """By kind, up to where windows may close."""
-        grace = max(parse_duration(self.settings.writer.grace), held.margin)
-        newest = max(reach.shown.newest for reach in held.reaches.values())
-        if not newest:
-            return {}
-        known = self._waited_for(held, seen)
-        through = max(min(known, default=0), newest - grace + held.margin)
-        ends = {kind: held.due(kind, through) for kind in held.windows}
-        if self._is_quiet(held, seen):
-            now = time.time_ns()
-            for kind, length in held.windows.items():
-                ends[kind] = max(ends[kind], min((newest // length + 1) * length, held.due(kind, now)))
-        return ends
-
-    def _waited_for(self, held: Held, seen: Seen) -> list[int]:
-        """What each live topic's open collectors have shown; nothing where none is open."""
-        shown = []
-        for topic_id, reach in held.reaches.items():
-            lives = [life for life in seen.meta.lives if life.topic_id == topic_id]
-            shown.append(reach.shown.through(lives, held.partition, reach.position))
-        return [time_ns for time_ns in shown if time_ns is not None]
-
-    def _is_quiet(self, held: Held, seen: Seen) -> bool:
-        """Whether all was read, a while ago, no collector is open and none has registered since."""
-        ends = {(name, held.partition) for name in self.pins}
-        quiet = time.monotonic() - self.last_record > IDLE_SECONDS
-        return (
-            quiet and seen.at > self.last_record and ends <= self.at_end and not self._waited_for(held, seen)
-        )
-
-    def _built(self, held: Held, kind: str, end: int, seen: Seen) -> tuple[list[Built], list[Slice]]:
-        """Windows of a kind that close, built from memory, and those that can't be."""
-        begin, length = held.closed.get(kind, 0), held.windows[kind]
-        columns = held.open_rows(kind)
-        inside = columns["ts_recv"][(columns["ts_recv"] >= begin) & (columns["ts_recv"] < end)]
-        let_go = {start for start in held.let_go[kind] if start + length <= end}
-        builds: list[Built] = []
-        sweeps: list[Slice] = []
-        for start in sorted({*np.unique(inside // length * length).tolist(), *let_go}):
-            span = Slice(start, start + length)
-            if start in let_go or not held.is_whole(span) or self._has_history(span.widen(held.margin), seen):
-                sweeps.append(span)
-                continue
-            windows = build_windows(
-                span, columns, None, held.margin, partition=held.partition, claims=held.claims(span)
-            )
-            builds += [b for symbol, b in windows.items() if (kind, symbol, start) not in held.touched]
-        return builds, sweeps
-
-    def _has_history(self, wide: Slice, seen: Seen) -> bool:
-        """Whether something loaded, or a void, meets this time; what an open load holds marks its windows."""
-        return any(
-            extent.topic_id == self.backfill.id
-            and extent.next is not None
-            and wide.meets(extent.first, extent.last + 1)
-            for extent in seen.meta.extents
-        )
-
-    # mending
-
-    def _mend_due(self, held: Held) -> None:
-        """Mend what came late, once it has paused or gone on for long."""
-        if not held.late:
-            return
-        every = parse_duration(self.settings.writer.late_every) / NS
-        now = time.monotonic()
-        first, newest = self.late_since.setdefault(held.partition, (now, now))
-        if now - newest >= every or now - first >= PATIENCE * every:
-            self._mend(held, held.late)
-            held.late = Mend()
-            del self.late_since[held.partition]
-
-    def _mend(self, held: Held, mend: Mend) -> None:
-        """Rebuild the windows from the log, stretch by stretch."""
-        longest = max(held.windows.values())
-        for of, keys in _stretches(mend.keys, held.windows, longest):
-            self._rebuild(held, of, frozenset(keys), mend)
-        for of in _merged(mend.sweeps, longest):
-            self._rebuild(held, of, None, mend)
-
-    def _rebuild(self, held: Held, of: Slice, only: frozenset[Key] | None, mend: Mend) -> None:
-        done = rebuild_partition(
-            self.settings, self.vendor, of, held.partition, only=only, late=mend.spans, by=self.by
-        )
-        self.done.mended += done.written
-        self.report(self.done)
-        self.lease.take()
+        self._patiently(lambda: undecodable.enter(self.settings, self.vendor, bad))
 
     # keeping
 
@@ -383,9 +284,9 @@ class _Session:
         for p, held in self.held.items():
             unsafe = held.unsafe()
             ends = {topic_id: reach.position for topic_id, reach in held.reaches.items()}
-            ends[self.backfill.id] = self.history[p]
+            ends[self.closer.backfill.id] = self.history[p]
             for topic_id, position in ends.items():
-                closed = dict(held.closed) if topic_id != self.backfill.id else {}
+                closed = dict(held.closed) if topic_id != self.closer.backfill.id else {}
                 fresh.append(
                     Position(
                         topic_id=topic_id, partition=p, next=min(position, unsafe.get(topic_id, position)),
@@ -398,42 +299,15 @@ class _Session:
 
     def _show(self) -> None:
         lag = 0
-        for pin in self.pins.values():
-            for p in self.held:
-                _, high = self.source.seen_watermarks(pin.name, p)
-                lag += max(0, high - self._next(pin, p))
+        for p in self.held:
+            for (topic, _), offset in self._places(p):
+                lag += max(0, self.source.seen_watermarks(topic, p)[1] - offset)
         begun = [start for held in self.held.values() if (start := held.oldest()) is not None]
         self.done.lag, self.done.partitions, self.done.held = lag, sorted(self.held), ""
         self.done.oldest = round(max(0.0, time.time() - min(begun) / NS), 3) if begun else 0.0
+        self.done.waits = False
         self.report(self.done)
 
 
 def _amount(mend: Mend) -> tuple[int, int, int]:
     return len(mend.keys), len(mend.sweeps), sum(last for _, last in mend.spans.values())
-
-
-def _stretches(
-    keys: Iterable[Key], windows: dict[str, int], longest: int
-) -> Iterable[tuple[Slice, list[Key]]]:
-    """Keys that lie close together in time, with the slice that they span."""
-    group: list[Key] = []
-    end = 0
-    for key in sorted(keys, key=lambda k: k[2]):
-        if group and key[2] > end + longest:
-            yield Slice(group[0][2], end), group
-            group, end = [], 0
-        group.append(key)
-        end = max(end, key[2] + windows[key[0]])
-    if group:
-        yield Slice(group[0][2], end), group
-
-
-def _merged(slices: Iterable[Slice], longest: int) -> Iterable[Slice]:
-    """Slices that lie close together as one."""
-    merged: list[Slice] = []
-    for one in sorted(slices):
-        if merged and one.start <= merged[-1].end + longest:
-            merged[-1] = Slice(merged[-1].start, max(merged[-1].end, one.end))
-        else:
-            merged.append(one)
-    return merged

@@ -1,0 +1,158 @@
+"""When open windows are written: complete, or a grace behind the newest, or as they are where nobody goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tapedeck.log.meta import TopicPin
+from tapedeck.settings import Settings
+from tapedeck.slices import Slice, parse_duration
+from tapedeck.store import database, documents
+from tapedeck.store.documents import Outcome
+from tapedeck.store.held import Held, Mend
+from tapedeck.store.library import Library
+from tapedeck.store.mending import Mender
+from tapedeck.store.rebuilt import Key
+from tapedeck.store.report import Report
+from tapedeck.store.watch import Seen
+from tapedeck.store.window import Built, build_windows
+
+IDLE_SECONDS = 1.0
+"""How long nothing must have come before windows are written that no collector is open for."""
+
+
+@dataclass(slots=True)
+class Closer:
+    """Writes the windows of one writer's partitions; what memory can't build is mended from the log.
+
+    Each step may be done again after it failed halfway: nothing counts as closed before it is acknowledged.
+    """
+
+    settings: Settings
+    libraries: Mapping[str, Library]
+    pins: Mapping[str, TopicPin]
+    """By topic name, those that hold messages."""
+    backfill: TopicPin
+    by: str
+    done: Report
+    mender: Mender
+    at_end: set[tuple[str, int]] = field(default_factory=set)
+    """Topics and partitions that were read to their ends."""
+    last_record: float = 0.0
+    """When a record came last (monotonic seconds)."""
+    drafted: dict[int, dict[str, int]] = field(default_factory=dict)
+    """By partition, how far its topics were read when its open windows were written as they were."""
+
+    def due(self, held: Held, seen: Seen) -> None:
+        """Write all windows that nothing more can come for."""
+        ends = self._ends(held, seen)
+        ends = {kind: end for kind, end in ends.items() if end > held.closed.get(kind, 0)}
+        if not ends:
+            return
+        self._write(held, ends, seen)
+        for kind, end in ends.items():
+            held.close(kind, end)
+        if held.late:
+            now = time.monotonic()
+            self.mender.since.setdefault(held.partition, (now, now))
+
+    def draft(self, held: Held, seen: Seen) -> None:
+        """Write the windows that are still going on, as they are, where nobody goes on with them.
+
+        They stay open: a collector that comes back into them is not late, and its window replaces this.
+        """
+        read = {topic_id: reach.position for topic_id, reach in held.reaches.items()}
+        if self.drafted.get(held.partition) == read or not self._is_quiet(held, seen):
+            return
+        newest = max(reach.shown.newest for reach in held.reaches.values())
+        ends = {kind: (newest // length + 1) * length for kind, length in held.windows.items() if newest}
+        self._write(held, {kind: end for kind, end in ends.items() if end > held.closed.get(kind, 0)}, seen)
+        self.drafted[held.partition] = read
+
+    def forget(self, partition: int) -> None:
+        """The partition is another writer's now."""
+        self.drafted.pop(partition, None)
+        self.mender.since.pop(partition, None)
+
+    def _write(self, held: Held, ends: dict[str, int], seen: Seen) -> None:
+        """Write the open windows that end by then, from memory or from the log."""
+        sweeps: list[Slice] = []
+        refused: set[Key] = set()
+        for kind, end in ends.items():
+            builds, unbuilt = self._built(held, kind, end, seen)
+            sweeps += unbuilt
+            began = time.monotonic()
+            with database.answering(self.settings):
+                outcomes = documents.replace(self.libraries[kind].collection, builds, self.by)
+            if builds:
+                self.done.mongo.add(time.monotonic() - began)
+            for built, outcome in zip(builds, outcomes, strict=True):
+                if outcome is Outcome.REFUSED:
+                    refused.add((kind, built.symbol, built.span.start))
+            self.done.written += outcomes.count(Outcome.WRITTEN)
+            self.done.equal += outcomes.count(Outcome.EQUAL)
+            self.done.refused += outcomes.count(Outcome.REFUSED)
+        self.mender.mend(held, Mend(refused, sweeps))
+
+    def _ends(self, held: Held, seen: Seen) -> dict[str, int]:
+        """By kind, up to where windows may close."""
+        grace = max(parse_duration(self.settings.writer.grace), held.margin)
+        newest = max(reach.shown.newest for reach in held.reaches.values())
+        if not newest:
+            return {}
+        known = self._waited_for(held, seen)
+        through = max(min(known, default=0), newest - grace + held.margin)
+        ends = {kind: held.due(kind, through) for kind in held.windows}
+        if self._is_quiet(held, seen):
+            now = time.time_ns()
+            for kind, length in held.windows.items():
+                ends[kind] = max(ends[kind], min((newest // length + 1) * length, held.due(kind, now)))
+        return ends
+
+    def _waited_for(self, held: Held, seen: Seen) -> list[int]:
+        """What each live topic's open collectors have shown; nothing where none is open."""
+        shown = []
+        for topic_id, reach in held.reaches.items():
+            lives = [life for life in seen.meta.lives if life.topic_id == topic_id]
+            shown.append(reach.shown.through(lives, held.partition, reach.position))
+        return [time_ns for time_ns in shown if time_ns is not None]
+
+    def _is_quiet(self, held: Held, seen: Seen) -> bool:
+        """Whether all was read, a while ago, no collector is open and none has registered since."""
+        ends = {(name, held.partition) for name in self.pins}
+        quiet = time.monotonic() - self.last_record > IDLE_SECONDS
+        return (
+            quiet and seen.at > self.last_record and ends <= self.at_end and not self._waited_for(held, seen)
+        )
+
+    def _built(self, held: Held, kind: str, end: int, seen: Seen) -> tuple[list[Built], list[Slice]]:
+        """Windows of a kind that close, built from memory, and those that can't be."""
+        begin, length = held.closed.get(kind, 0), held.windows[kind]
+        columns = held.open_rows(kind)
+        inside = columns["ts_recv"][(columns["ts_recv"] >= begin) & (columns["ts_recv"] < end)]
+        let_go = {start for start in held.let_go[kind] if start + length <= end}
+        builds: list[Built] = []
+        sweeps: list[Slice] = []
+        for start in sorted({*np.unique(inside // length * length).tolist(), *let_go}):
+            span = Slice(start, start + length)
+            if start in let_go or not held.is_whole(span) or self._has_history(span.widen(held.margin), seen):
+                sweeps.append(span)
+                continue
+            windows = build_windows(
+                span, columns, None, held.margin, partition=held.partition, claims=held.claims(span)
+            )
+            builds += [b for symbol, b in windows.items() if (kind, symbol, start) not in held.touched]
+        return builds, sweeps
+
+    def _has_history(self, wide: Slice, seen: Seen) -> bool:
+        """Whether something loaded, or a void, meets this time; what an open load holds marks its windows."""
+        return any(
+            extent.topic_id == self.backfill.id
+            and extent.next is not None
+            and wide.meets(extent.first, extent.last + 1)
+            for extent in seen.meta.extents
+        )
