@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
+from pathlib import Path
 from types import TracebackType
 
 import click
@@ -16,7 +18,7 @@ from msgspec import structs
 
 from tapedeck import endpoints, health, logs, metrics, settings
 from tapedeck.checks.facts import Looking, facts
-from tapedeck.embedded.process import birth
+from tapedeck.embedded.process import alive, birth
 from tapedeck.errors import TapedeckError, Unavailable
 from tapedeck.metrics import Snapshot
 from tapedeck.settings import Settings
@@ -44,15 +46,15 @@ def main(vendor: str, parent: int | None) -> None:
 
 
 class _Recorder:
-    """Serves the writer's health, and keeps the record that `tapedeck status` reads: of the writer that
-    holds the lease."""
+    """Serves the writer's health, and keeps the record that `tapedeck status` reads: `writer-VENDOR.json`,
+    or the first of `writer-VENDOR-2.json` and on that is no other living writer's."""
 
     def __init__(self, settings: Settings, vendor: str, say: Callable[[str], None]) -> None:
-        self._path = settings.state / "live" / f"writer-{vendor}.json"
-        self._fresh = self._path.with_suffix(f".{os.getpid()}.new")
+        self._folder, self._stem = settings.state / "live", f"writer-{vendor}"
+        self._fresh = self._folder / f"{self._stem}.{os.getpid()}.new"
         self._vendor, self._say = vendor, say
         self._server = endpoints.Server(
-            name=self._path.stem,
+            name=self._stem,
             pid=os.getpid(),
             started=psutil.Process().create_time(),
             address="",
@@ -69,14 +71,14 @@ class _Recorder:
         return [structs.replace(self._last, values={**self._last.values, **told.values})]
 
     def __enter__(self) -> _Recorder:
-        """Try the folder, once: a record that waits would stand for the writer that holds the lease."""
+        """Try the folder."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._fresh.write_bytes(b"{}")
             self._fresh.unlink()
         except OSError as e:
             raise Unavailable(
-                f"{self._path} can't be written ({e.strerror}): make the state directory writable, or set "
+                f"{self._folder} can't be written ({e.strerror}): make the state directory writable, or set "
                 "TAPEDECK_STATE_DIR to a folder that is"
             ) from e
         self._serving.__enter__()
@@ -90,31 +92,43 @@ class _Recorder:
         with suppress(OSError):
             self._fresh.unlink(missing_ok=True)
             if self._shown:
-                self._path.unlink(missing_ok=True)
+                self._place().unlink(missing_ok=True)
 
     def renew(self, report: Report) -> None:
-        """Say how the writer is, and write the record unless another one writes.
+        """Say how the writer is, and write the record.
 
         Where that fails it is told, once: what the writer writes does not hang on it.
         """
         self._last = metrics.snapshot("writer", time.time(), report.held, report.values())
-        if report.waits or (report.held and not self._shown):
-            return
+        path = self._place()
         record = {
             **msgspec.to_builtins(self._server), "vendor": self._vendor, "health": self._serving.address,
             **report.shown(),
         }  # fmt: skip
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._fresh.write_bytes(msgspec.json.encode({**record, "at": time.time()}))
-            self._fresh.replace(self._path)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._fresh.write_bytes(msgspec.json.encode({**record, "name": path.stem, "at": time.time()}))
+            self._fresh.replace(path)
         except OSError as e:
-            told = f"{self._path} can't be written ({e.strerror}): `tapedeck status` shows it as it last was"
+            told = f"{path} can't be written ({e.strerror}): `tapedeck status` shows it as it last was"
         else:
             self._shown, told = True, ""
         if told and told != self._told:
             self._say(told)
         self._told = told
+
+    def _place(self) -> Path:
+        """The first record that is ours, or nobody's who lives. Of two that took one, the later has it and
+        the other goes on to the next."""
+        for number in count(1):
+            path = self._folder / (f"{self._stem}-{number}.json" if number > 1 else f"{self._stem}.json")
+            try:
+                other = msgspec.json.decode(path.read_bytes(), type=endpoints.Server)
+            except (OSError, msgspec.DecodeError):
+                return path
+            if other.pid == os.getpid() or not alive(other):
+                return path
+        raise AssertionError  # pragma: no cover
 
 
 if __name__ == "__main__":

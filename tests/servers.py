@@ -26,6 +26,7 @@ QUICK_EXPIRY = {
     "log.retention.check.interval.ms": "1000",
     "log.initial.task.delay.ms": "1000",
     "log.segment.delete.delay.ms": "1000",
+    "group.min.session.timeout.ms": "1000",  # a writer that is killed is soon given up
 }
 _HOME = Path(tempfile.gettempdir()) / f"tapedeck-tests-{os.getuid()}"
 

@@ -20,7 +20,6 @@ from tapedeck.message import Status
 from tapedeck.settings import Settings
 from tapedeck.simulate import capture, market
 from tapedeck.slices import NS, Slice
-from tapedeck.store import database
 from tests.faults import SEEDS
 from tests.road import Ids, await_stored, expected, in_file
 from tests.tapes import VENDOR, Running, taped, until
@@ -37,7 +36,10 @@ def test_killed_anywhere_nothing_is_lost_or_doubled_in_arctic(
     path, ledger = tmp_path / "market.zst", tmp_path / "ledger.jsonl"
     made = market.generate(VENDOR, ["BTCUSDT", "A", "B", "C"], 1000.0, SECONDS, seed, 1_723_118_400 * NS)
     capture.write(path, made)
-    mongo = {"TAPEDECK_MONGO__URI": settings.mongo.uri, "TAPEDECK_MONGO__DATABASE": settings.mongo.database}
+    mongo = {
+        "TAPEDECK_MONGO__URI": settings.mongo.uri, "TAPEDECK_MONGO__DATABASE": settings.mongo.database,
+        "TAPEDECK_WRITER__SESSION": "2s",
+    }  # fmt: skip
     start = time.time_ns()
     writers = [Running(settings, "write", VENDOR, **mongo)]
     tapers_killed = 0
@@ -54,7 +56,6 @@ def test_killed_anywhere_nothing_is_lost_or_doubled_in_arctic(
                     if victim == "writer":
                         writers[-1].process.kill()
                         writers[-1].process.wait()
-                        database.collection(settings, "leases").delete_many({})  # else it waits for it to age
                         writers.append(Running(settings, "write", VENDOR, **mongo))
                     elif (pid := collector.halves().get(victim)) is not None:
                         os.kill(pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from msgspec import structs
 from tapedeck import message as m
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
-from tapedeck.store import database, library, positions
+from tapedeck.store import library, positions
 from tapedeck.store.rebuild import rebuild
 from tests.published import HOUR, T0, VENDOR, Published, environment, trade
 from tests.servers import PROGRAM
@@ -53,7 +53,7 @@ def market(log: Published, stop: threading.Event) -> None:
 def test_killed_mid_flow_again_and_again_it_writes_each_message_once(settings: Settings) -> None:
     vendor = structs.replace(settings.vendors[VENDOR], window={"trade": 60})
     settings = structs.replace(
-        settings, vendors={VENDOR: vendor}, writer=Writer(grace="60s", late_every="500ms")
+        settings, vendors={VENDOR: vendor}, writer=Writer(grace="60s", late_every="500ms", session="2s")
     )
     log, stop = Published(settings), threading.Event()
     log.register(T0)
@@ -69,7 +69,6 @@ def test_killed_mid_flow_again_and_again_it_writes_each_message_once(settings: S
                 time.sleep(0.02)
             psutil.Process(writer.pid).send_signal(signal.SIGKILL)
             writer.wait()
-            database.collection(settings, "leases").delete_many({})  # it would wait ten seconds
             writer = start(settings)
         producer.join(120)
         deadline = time.monotonic() + 60

@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from msgspec import structs
+from pymongo.errors import AutoReconnect
 
 from tapedeck import message as m
 from tapedeck.errors import Mismatch
@@ -18,8 +20,8 @@ from tapedeck.log import client
 from tapedeck.log.meta import TopicPin
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
-from tapedeck.store import library, positions, undecodable
-from tapedeck.store.lease import Lease
+from tapedeck.store import documents, library, positions, undecodable
+from tapedeck.store.documents import Outcome
 from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild
 from tapedeck.store.report import Report
@@ -37,7 +39,7 @@ def settings(settings: Settings) -> Settings:
         settings.vendors[VENDOR], window={"trade": 60, "quote": 60, "book": 120, "status": 60}
     )
     return structs.replace(
-        settings, vendors={VENDOR: vendor}, writer=Writer(grace="120s", late_every="300ms")
+        settings, vendors={VENDOR: vendor}, writer=Writer(grace="120s", late_every="300ms", session="2s")
     )
 
 
@@ -256,35 +258,83 @@ def test_a_window_that_goes_on_is_written_while_nobody_does_and_stays_open_for_w
         assert live.reports.mended == 0
 
 
-def test_a_second_writer_waits_and_takes_over(settings: Settings, log: Published) -> None:
-    other = Lease(settings, VENDOR, "the first writer")
-    assert other.take() is None
-    with writing(settings) as live:
-        until(lambda: bool(live.said))
-        assert live.said == ["waiting: the first writer is writing binance_usdm, and this one takes over "
-                             "when it ends"]  # fmt: skip
-        until(lambda: live.reports.waits)
-        assert live.reports.held == "the first writer is writing binance_usdm"
-        log.publish(*feed(0, 10))
-        other.release()
-        until(lambda: messages_of(settings) == 20)
-        until(lambda: not live.reports.waits and not live.reports.held)
-
-
-def test_two_writers_at_once_are_harmless(settings: Settings, log: Published) -> None:
+def test_writers_share_the_partitions_and_take_over_from_one_that_ends(
+    settings: Settings, log: Published
+) -> None:
     log.register(T0)
-    with writing(settings) as live:
-        until(lambda: live.reports.messages == 0 and bool(positions.read(settings, VENDOR)))
-        settings_of_zombie = structs.replace(settings, mongo=structs.replace(settings.mongo))
-        from tapedeck.store import database
+    with writing(settings) as stays:
+        until(lambda: stays.reports.partitions == [0, 1, 2, 3])
+        goes = Live(settings, "goes")
+        try:
+            until(lambda: len(goes.reports.partitions) == len(stays.reports.partitions) == 2)
+            assert sorted(goes.reports.partitions + stays.reports.partitions) == [0, 1, 2, 3]
+            log.publish(*feed(0, 100))
+            log.beat(T0 + 100 * NS)
+            until(lambda: windows_of(settings) == {T0})
+        finally:
+            goes.end()
+        until(lambda: stays.reports.partitions == [0, 1, 2, 3])
+        log.publish(*feed(100, 100))
+        log.close(T0 + 300 * NS)
+        until(lambda: messages_of(settings) == 400)
+        assert goes.failed is None
+    is_as_rebuilt(settings, 400, duplicates=0)
 
-        database.collection(settings, "leases").delete_many({})
-        zombie = Live(settings_of_zombie, "zombie")
+
+def test_a_writer_that_finds_no_partition_left_stands_by_and_takes_over(
+    settings: Settings, log: Published
+) -> None:
+    lives = [Live(settings, f"w{n}") for n in range(5)]
+    try:
+        until(lambda: sorted(live.reports.partitions for live in lives) == [[], [0], [1], [2], [3]])
+        [spare] = [live for live in lives if not live.reports.partitions]
+        until(lambda: "have all its partitions" in spare.reports.held)
+        assert spare.reports.waits
+        next(live for live in lives if live is not spare).end()
+        until(lambda: len(spare.reports.partitions) == 1 and not spare.reports.held)
+    finally:
+        for live in lives:
+            live.end()
+
+
+def test_two_writers_of_one_partition_are_harmless(settings: Settings, log: Published) -> None:
+    """As where one was given up for dead and comes back: it is in a group of its own."""
+    log.register(T0)
+    zombies = structs.replace(settings, writer=structs.replace(settings.writer, group="zombies"))
+    with writing(settings) as live, writing(zombies) as zombie:
+        until(lambda: live.reports.partitions == zombie.reports.partitions == [0, 1, 2, 3])
         log.publish(*feed(0, 300))
         log.close(T0 + 400 * NS)
         until(lambda: messages_of(settings) == 600)
-        zombie.end()
     is_as_rebuilt(settings, 600, duplicates=0)
+
+
+def test_it_pauses_and_stays_in_the_group_while_mongodb_does_not_answer(
+    settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, away = documents.replace, threading.Event()
+
+    def replace(*given: Any, **more: Any) -> list[Outcome]:
+        if away.is_set():
+            raise AutoReconnect("connection closed")
+        return whole(*given, **more)
+
+    monkeypatch.setattr(documents, "replace", replace)
+    log.register(T0)
+    with writing(settings) as live:
+        log.publish(*feed(0, 50))
+        until(lambda: live.reports.messages == 100)
+        away.set()
+        log.beat(T0 + 100 * NS)
+        until(lambda: "connection closed" in live.reports.held)
+        log.publish(*feed(50, 50))
+        time.sleep(3)  # longer than the group's session
+        assert live.reports.messages == 100  # nothing is fetched meanwhile
+        away.clear()
+        log.close(T0 + 200 * NS)
+        until(lambda: messages_of(settings) == 200)
+        assert live.reports.rebalances == 1
+    is_as_rebuilt(settings, 200, duplicates=0)
 
 
 def test_a_topic_that_was_made_again_stops_it_with_a_sentence(settings: Settings, log: Published) -> None:

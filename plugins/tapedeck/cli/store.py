@@ -7,37 +7,67 @@ import json
 import math
 import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tapedeck import settings
+from tapedeck import logs, settings
 from tapedeck.cli.show import check_out, local_time, output
+from tapedeck.errors import Unavailable
+from tapedeck.settings import Settings
 from tapedeck.slices import format_time, parse_slice
 from tapedeck.store import library
+from tapedeck.tape.ending import PATIENCE, Ending
+from tapedeck.tape.half import Half
 
+LONGEST_PAUSE = 30.0
+"""Before a writer that dies again and again is started again (s)."""
 FORMATS = ("table", "jsonl", "csv", "parquet")
 
 
 @click.command()
 @click.argument("vendor")
-def write(vendor: str) -> None:
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="So many, one a core at most; else writer.processes."
+)
+def write(vendor: str, processes: int | None) -> int:
     """Write a vendor's log to Arctic, live, until it is told to end (SIGTERM or Ctrl-C).
 
-    A window is written when it is complete; what comes late is mended. Only one writer of a vendor
-    works at a time: another one waits, and takes over.
+    A window is written when it is complete; what comes late is mended. All writers of a vendor, on this
+    machine and on others, share its partitions; when one dies the others take its part.
 
     \b
     Example:
       tapedeck write binance_usdm
+      tapedeck write binance_usdm --processes 2
     """
     deck = settings.load()
     library.ensure(deck, vendor)
+    command = [sys.executable, "-m", "live.writer", vendor]
+    if (count := processes or deck.writer.processes) > 1:
+        return _write_together(deck, vendor, command, count)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "live.writer", vendor])  # noqa: S606
+    os.execv(sys.executable, command)  # noqa: S606
+
+
+def _write_together(deck: Settings, vendor: str, command: list[str], count: int) -> int:
+    """So many writers, each started again when it dies, until this process is told to end."""
+    say, ending = logs.teller(deck, "write", vendor=vendor), Ending().listen()
+    command = [*command, "--parent", str(os.getpid())]
+    with ExitStack() as stack:
+        crew = [
+            stack.enter_context(Half(f"writer {n}", command, LONGEST_PAUSE, say, heeded=True))
+            for n in range(1, count + 1)
+        ]
+        while not ending.asked() and not any(one.verdict for one in crew):
+            for one in crew:
+                one.keep_up()
+            ending.sleep(0.2)
+        ended = [one.finish(PATIENCE) for one in crew]
+    return next((one.verdict for one in crew if one.verdict), 0 if all(ended) else Unavailable.exit_code)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""When open windows are written: complete, or a grace behind the newest, or as they are where nobody goes on."""
+"""When open windows are written: complete, or a grace behind the newest, or as they are if nobody goes on."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ Document = dict[str, Any]
 DURABLE = WriteConcern(w="majority", j=True)
 CONTACT_MS = 5000
 
+
 class Away(Unavailable):
     """MongoDB does not answer: whoever can wait for it asks again."""
 

@@ -164,7 +164,8 @@ class _Session:
         self.closer.last_record = time.monotonic()
         self.share.hold(wanted)
         self.done.rebalances += 1
-        self.say(f"writing partitions {numbers(sorted(self.held))} of {self.vendor}")
+        if self.done.rebalances > 1:
+            self.say(f"now writing partitions {numbers(sorted(self.held))} of {self.vendor}")
         self._show()
 
     def _group(self, partition: int) -> int:
@@ -203,7 +204,7 @@ class _Session:
         at_end = self.closer.at_end
         batches, events = self.source.fetch(BATCH, 0.1)
         ends = {(batch.topic, batch.partition): int(batch.offsets[-1]) + 1 for batch in batches}
-        at_end -= ends.keys()
+        at_end.difference_update(ends)
         for event in events:
             place = (event.topic, event.partition)
             if event.name == "_PARTITION_EOF":
