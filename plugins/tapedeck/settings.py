@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +28,7 @@ from tapedeck.slices import NS, parse_duration
 FILE_NAME = "tapedeck.toml"
 PREFIX = "TAPEDECK_"
 NOT_SETTINGS = {"TAPEDECK_SETTINGS"}
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d")
 SECRETS = ("password", "secret", "key.pem", "token")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -115,6 +119,21 @@ class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`console`: a line for a person; `json`: one object with `at`, `level`, `role`, `vendor`, `event`."""
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class SessionTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a venue is open, by a table of one's own. Hours: `09:30-16:00`, `00:00-24:00`."""
+
+    base: str = ""
+    """Another calendar, of which this table changes some `days`; `zone` and `sessions` are then its own."""
+    zone: str = "UTC"
+    sessions: dict[str, list[str]] = {}
+    """Hours by weekday, `mon` to `sun`; closed where a weekday is not named."""
+    days: dict[str, list[str]] = {}
+    """Hours of single dates, `2024-12-24`; none: closed."""
+
+
 class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upstream feed."""
 
@@ -123,6 +142,9 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     symbols: list[str] = []
     """What to subscribe to where the bus asks; the simulator's symbols. As the vendor writes them."""
     calendar: str = "24x7"
+    """`24x7`, `24x5`, an exchange's code (`XNYS`), or a table `[calendars.NAME]`."""
+    calendars: dict[str, str] = {}
+    """Calendars of some symbols, by name or pattern, for example `"*.L" = "XLON"`."""
     window: dict[str, Count] = {}
     """Seconds of a window by kind; 600 where a kind is not named. Fixed once a library exists."""
     tape: str = ""
@@ -172,6 +194,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     writer: Writer = Writer()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    calendars: dict[str, SessionTable] = {}
     vendors: dict[str, Vendor] = {}
 
     @property
@@ -204,6 +227,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Folder of one collector's raw tape."""
         folder = self.vendor(vendor).tape
         return (Path(folder).expanduser().absolute() if folder else self.state / "tape" / vendor) / str(src)
+
+
+_TABLES: dict[str, type[Struct]] = {"vendors": Vendor, "calendars": SessionTable}
+"""Tables whose keys are names that the settings' owner chose."""
 
 
 class Origin(Struct, frozen=True):
@@ -316,10 +343,10 @@ def _refuse_unknown(
         kind = known[key]
         if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
             _refuse_unknown(value, kind, (*above, key), sources, path)
-        elif name == "vendors" and isinstance(value, dict):
-            for vendor, inner in value.items():
+        elif name in _TABLES and isinstance(value, dict):
+            for one, inner in value.items():
                 if isinstance(inner, dict):
-                    _refuse_unknown(inner, Vendor, ("vendors", vendor), sources, path)
+                    _refuse_unknown(inner, _TABLES[name], (name, one), sources, path)
 
 
 def _line_of(path: Path | None, name: str) -> str:
@@ -362,11 +389,50 @@ def _check(settings: Settings, path: Path | None) -> None:
                 )
         for symbol in vendor.symbols:
             check_symbol(symbol)
+    for name, table in settings.calendars.items():
+        _check_sessions(name, table)
     for name, text in durations:
         try:
             parse_duration(text)
         except BadInput as e:
             raise BadInput(f"the setting {name}: {e} ({_line_of(path, name)})") from e
+
+
+def _check_sessions(name: str, table: SessionTable) -> None:
+    try:
+        ZoneInfo(table.zone)
+    except (ValueError, OSError, KeyError) as e:
+        raise BadInput(
+            f"calendars.{name}.zone {table.zone!r} is no time zone: write it as Europe/London"
+        ) from e
+    if table.base and table.sessions:
+        raise BadInput(f"calendars.{name} has a base and sessions of its own: give it days only, or no base")
+    for key in table.sessions:
+        if key not in WEEKDAYS:
+            raise BadInput(
+                f"calendars.{name}.sessions names no weekday {key!r}: they are {', '.join(WEEKDAYS)}"
+            )
+    for key in table.days:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", key) or not _is_date(key):
+            raise BadInput(f"calendars.{name}.days names no date {key!r}: write it as 2024-12-24")
+    for key, hours in [*table.sessions.items(), *table.days.items()]:
+        last = ""
+        for span in hours:
+            start, _, end = span.partition("-")
+            if not _HOURS.fullmatch(span) or end > "24:00" or not last <= start < end:
+                raise BadInput(
+                    f"calendars.{name} has hours {span!r} on {key}: write them as 09:30-12:00, in order, "
+                    "ending by 24:00"
+                )
+            last = end
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _leaves(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

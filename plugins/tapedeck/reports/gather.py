@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from msgspec import to_builtins
 
+from tapedeck.calendars.named import calendar_of
 from tapedeck.checks import findings, reconcile
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gap_check import gap_check
@@ -21,7 +22,7 @@ from tapedeck.log import coverage, meta, quarantine
 from tapedeck.log.plan import Plan
 from tapedeck.message import KINDS, WHOLE_FEED
 from tapedeck.partitions import partition_of
-from tapedeck.reports import sessions, verdict
+from tapedeck.reports import verdict
 from tapedeck.reports.axis import Axis, axis
 from tapedeck.reports.day import Day, Reason, slice_of
 from tapedeck.reports.spread import Spread
@@ -104,9 +105,7 @@ def gather(
             progress(2 * (p + 1), 3 * (facts.plan.partitions if facts.plan else 1))
             _tally(settings, libraries, p, of, facts, limits)
     progress(1, 1)
-    trades = sessions.trades_on(table.calendar, day)
-    if table.calendar not in sessions.KNOWN:
-        facts.notes.append(f"the calendar {table.calendar!r} is not known here: every day counts as open")
+    trades = bool(calendar_of(settings, vendor).sessions(whole))
     return _made(vendor, day, table.symbols, trades, of.end == whole.end, facts, trailing, limits, plots_of)
 
 

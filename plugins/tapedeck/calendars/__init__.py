@@ -1,0 +1,1 @@
+"""When a venue is open: exchanges' own calendars, round the clock, and session tables of one's own."""
