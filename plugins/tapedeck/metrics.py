@@ -131,6 +131,11 @@ HOLDS = _metric(
     "tapedeck_publisher_clock_holds_total", _C, "times",
     "How often a line stamped over 50 minutes ahead of this machine's clock made publishing wait.",
 )  # fmt: skip
+VENDOR_SKEW = _metric(
+    "tapedeck_publisher_vendor_skew_seconds", _G, "s",
+    "Receipt time less the vendor's own time: the least of the last minutes' samples, since delays only add "
+    "to it. Below 0 this machine's clock is behind the vendor's; where it moves, one of them drifts.",
+)  # fmt: skip
 LATENCY = _metric(
     "tapedeck_publisher_latency_seconds", _H, "s",
     "Bus to acknowledgement: from a record's receipt time until Kafka was known to have it and all before "

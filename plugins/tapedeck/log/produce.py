@@ -235,20 +235,27 @@ class Outbox:
         self._broken[lane] = True
         if self._failure is None:
             topic, partition = self._targets[lane]
-            self._failure = Undelivered(
-                f"Kafka refused a record for {topic}[{partition}] for good ({why}): nothing behind "
-                "it is published before it is; mend that topic, what is not acknowledged is sent again"
-            )
+            self._failure = _refused(f"a record for {topic}[{partition}]", why)
         return self._failure
 
     def _note(self, event: int) -> None:
         text: bytes = librdkafka.call("event_error_string", event)
         self.trouble = text.decode()
         if librdkafka.call("event_error_is_fatal", event) and self._failure is None:
-            self._failure = Undelivered(
-                f"Kafka refused a record for good ({self.trouble}): nothing behind it is published before it "
-                "is; mend that topic, what is not acknowledged is sent again"
-            )
+            self._failure = _refused("a record", self.trouble)
+
+
+def _refused(what: str, why: str) -> Undelivered:
+    remedy = "mend that topic"
+    if "timestamp" in why.lower():
+        remedy = (
+            "this machine's clock is an hour or more ahead of Kafka's: correct the clock that is wrong; all "
+            "is kept with its times until Kafka takes them"
+        )
+    return Undelivered(
+        f"Kafka refused {what} for good ({why}): nothing behind it is published before it is; {remedy}, what "
+        "is not acknowledged is sent again"
+    )
 
 
 def value_limits(settings: Settings, topics: Sequence[str]) -> dict[str, int]:

@@ -27,6 +27,7 @@ from tapedeck.tape.latency import Latency
 from tapedeck.tape.lines import Lines
 from tapedeck.tape.position import Lane, Ledger, Position
 from tapedeck.tape.segment import Place, segments, stamp_of
+from tapedeck.tape.skew import Skew
 
 AHEAD = 50 * 60 * 10**9
 """Lines stamped further ahead of the wall clock are held: Kafka refuses an hour, and the batch with it."""
@@ -106,6 +107,7 @@ class _Session:
         self._folder = settings.tape_dir(vendor, src)
         self._ending, self._warn, self._clock, self._show = ending, warn, clock, show
         self._latency, self._holds, self._held = Latency(), 0, ""
+        self._skew = Skew(vendors.get(vendor))
         known = topics.ensure(settings, vendor)
         self._pin = known.live[-1]
         served, stamp = self._served()
@@ -141,6 +143,7 @@ class _Session:
             if chunk is not None:
                 pause = SHORTEST_PAUSE
                 self._publish(chunk)
+                self._skew.look(chunk)
                 self._outbox.poll(0)
             elif not self._ending.asked():
                 self._outbox.poll(pause)
@@ -331,6 +334,7 @@ class _Session:
         self._show(
             self._held or (f"Kafka takes nothing ({trouble})" if trouble else ""),
             {
+                **({} if self._skew.seconds is None else {metrics.VENDOR_SKEW: self._skew.seconds}),
                 metrics.PUBLISHED: sum(self._outbox.produced),
                 metrics.ACKNOWLEDGED: sum(self._outbox.acknowledged),
                 metrics.QUEUE_FULL: self._outbox.times_full,
