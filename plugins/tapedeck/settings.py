@@ -73,10 +73,15 @@ class Airflow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The raw tape's segments: a new one is begun at this age or size."""
+    """The raw tape's segments: a new one is begun at this age or size. Old ones are removed past their age,
+    or where all take more bytes, but never what Kafka has not acknowledged."""
 
     segment_age: str = "5m"
     segment_bytes: Count = 256 * 2**20
+    keep_age: str = "14d"
+    """Longer than Kafka keeps the log: the tape is what a lost log is published from again."""
+    keep_bytes: Annotated[int, Meta(ge=0)] = 0
+    """Of one collector's tape, as it lies on the disk; 0: no limit."""
     free_alarm: Count = 2**30
     """Bytes left on the tape's disk below which the taper warns, once a minute."""
     free_stop: Count = 64 * 2**20
@@ -371,6 +376,7 @@ def _check(settings: Settings, path: Path | None) -> None:
     durations = [
         ("kafka.retention", settings.kafka.retention),
         ("tape.segment_age", settings.tape.segment_age),
+        ("tape.keep_age", settings.tape.keep_age),
         ("writer.grace", settings.writer.grace),
         ("writer.late_every", settings.writer.late_every),
         ("writer.session", settings.writer.session),

@@ -14,10 +14,11 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from msgspec import structs
 
 from tapedeck import metrics, vendors
 from tapedeck.clock import Stamps
-from tapedeck.errors import Mismatch
+from tapedeck.errors import BadInput, Mismatch
 from tapedeck.log import meta, quarantine, topics
 from tapedeck.message import (
     CONNECTED,
@@ -30,8 +31,10 @@ from tapedeck.message import (
 from tapedeck.metrics import Values
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
+from tapedeck.settings import Tape as TapeSettings
 from tapedeck.slices import NS, Slice
-from tapedeck.tape import lock, position
+from tapedeck.tape import alone, lock, position
+from tapedeck.tape import publish as publish_module
 from tests.tapes import (
     VENDOR,
     Tape,
@@ -320,3 +323,40 @@ def test_a_position_of_another_topic_is_refused_with_what_to_do(settings: Settin
     log = messages(settings, topics.verify(settings, VENDOR).live[0])
     assert [len(firsts(part)) * 2 for part in log] == [len(part) for part in log]
     assert all(isinstance(m, Trade) or m.ts_recv for part in log for m in part)
+
+
+def test_a_publisher_whose_number_is_alive_elsewhere_refuses_to_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape(settings)
+    tape.take(*payloads(10))
+    tape.own("heartbeat")
+    publish_all(settings)
+    publish_all(settings)  # its own life, which is open, keeps nobody out
+    there = structs.replace(settings, state_dir=f"{settings.state_dir}-elsewhere")
+    Tape(there).take(*payloads(10))
+    with pytest.raises(BadInput, match="collector 1 of binance_usdm is alive elsewhere: it beat at"):
+        publish_all(there)
+    assert len(meta.read(settings).lives) == 1
+    monkeypatch.setattr(alone, "ALIVE_SECONDS", 0)
+    publish_all(there)
+    assert len(meta.read(settings).lives) == 2
+
+
+def test_old_segments_go_once_kafka_has_acknowledged_them_and_publishing_goes_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_module, "PRUNE_SECONDS", 0.1)
+    settings = structs.replace(settings, tape=TapeSettings(keep_bytes=20_000))
+    tape = Tape(settings, size=10_000)
+    sent = payloads(500)
+    stamps = tape.take(*sent[:1])
+    for payload in sent[1:]:
+        stamps += tape.take(payload)
+    tape.writer.rotate()
+    assert len(files(tape.folder)) > 5
+    with publishing(settings):
+        until(lambda: len(files(tape.folder)) <= 3)
+        stamps += tape.take(*sent[:100])
+    log = [m for part in messages(settings, topics.verify(settings, VENDOR).live[0]) for m in firsts(part)]
+    assert sorted(m.ts_recv for m in log) == stamps

@@ -20,7 +20,7 @@ from tapedeck.log.produce import Outbox, Target, value_limits
 from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
-from tapedeck.tape import lock, position
+from tapedeck.tape import alone, lock, position, retention
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Chunk, Follower
 from tapedeck.tape.latency import Latency
@@ -33,6 +33,7 @@ AHEAD = 50 * 60 * 10**9
 """Lines stamped further ahead of the wall clock are held: Kafka refuses an hour, and the batch with it."""
 SAVE_SECONDS = 1.0
 IDENTITY_SECONDS = 5.0
+PRUNE_SECONDS = 60.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.004
 RETRY_SECONDS = (0.5, 10.0)
 LOCK_SECONDS = 30.0
@@ -59,7 +60,7 @@ def publish(
 
     While Kafka is away it waits: the tape grows, memory does not. `show` is told each second how it is.
     Raises Mismatch for topics or a tape that are not the expected ones, BadInput where another
-    publisher works on this tape.
+    publisher works on this tape, or one of this number elsewhere.
     """
     folder = settings.tape_dir(vendor, src)
     with lock.held(folder, "publisher", LOCK_SECONDS):
@@ -116,6 +117,7 @@ class _Session:
             for life in meta.read(settings).lives
             if (life.vendor, life.src, life.topic_id) == (vendor, src, self._pin.id)
         }
+        alone.check(settings, self._pin, self._lives.values(), self._folder)
         limits = value_limits(settings, [self._pin.name, known.quarantine.name])
         targets = [Target(self._pin.name, p) for p in range(self._pin.partitions)]
         targets.append(Target(known.quarantine.name, quarantine.lane_of(known.quarantine, src)))
@@ -132,6 +134,7 @@ class _Session:
         now = time.monotonic()
         self._next_save = now + SAVE_SECONDS
         self._next_identity = now + IDENTITY_SECONDS
+        self._next_prune = now + PRUNE_SECONDS
         self._next_alarm = now
         self._saved: Position | None = None
 
@@ -293,9 +296,19 @@ class _Session:
                     f"{self._folder} and is published when Kafka is back"
                 )
             self._outbox.trouble = ""
+        if now >= self._next_prune:
+            self._next_prune = now + PRUNE_SECONDS
+            self._prune()
         if now >= self._next_identity:
             self._next_identity = now + IDENTITY_SECONDS
             self._check_identity()
+
+    def _prune(self) -> None:
+        """Remove what of the tape is past its time."""
+        try:
+            retention.prune(self._folder, self._settings.tape)
+        except OSError as e:
+            self._alarm(f"old segments of the tape {self._folder} can't be removed ({e.strerror})")
 
     def _check_identity(self) -> None:
         """Clients do not notice a topic that is deleted and made again; only its id tells."""
