@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tapedeck.checks.report import Report
     from tapedeck.log.timeline import Timeline
+    from tapedeck.reports.conditions import SymbolDay
     from tapedeck.reports.day import Day
     from tapedeck.settings import Settings
 
-__all__ = ["gaps", "read", "reconcile", "report", "timeline"]
+__all__ = ["condition", "gaps", "read", "reconcile", "report", "timeline"]
 
 
 def read(
@@ -27,11 +28,20 @@ def read(
     columns: Sequence[str] | None = None,
     *,
     tail: bool = True,
+    require: str = "",
     settings: Settings | None = None,
 ) -> Any:
-    """The messages of `<vendor>.<kind>` as a pandas DataFrame; see `tapedeck.store.read.read`."""
+    """The messages of `<vendor>.<kind>` as a pandas DataFrame; see `tapedeck.store.read.read`.
+
+    `require="available"` raises Incomplete, with the days' names, where a day that [start, end) meets is
+    not available or closed by its report; "degraded" lets days with known gaps pass too.
+    """
     from tapedeck.store.read import read as read_frame
 
+    if require:
+        from tapedeck.reports import doors
+
+        doors.require(library, symbol, start, end, require, settings=settings)
     return read_frame(library, symbol, start, end, columns, tail=tail, settings=settings)
 
 
@@ -63,3 +73,17 @@ def report(vendor: str, day: str, *, out: str | None = None, settings: Settings 
     from tapedeck.reports import doors
 
     return doors.report(vendor, day, out=out, settings=settings)
+
+
+def condition(
+    vendor: str,
+    start: str,
+    end: str,
+    symbols: str | Sequence[str] | None = None,
+    *,
+    settings: Settings | None = None,
+) -> list[SymbolDay]:
+    """What each day (UTC) of a vendor's symbols is worth; see `tapedeck.reports.doors.condition`."""
+    from tapedeck.reports import doors
+
+    return doors.condition(vendor, start, end, symbols, settings=settings)

@@ -13,14 +13,14 @@ import pytest
 import tapedeck
 from tapedeck import message as m
 from tapedeck.cli.main import run
-from tapedeck.errors import BadInput
+from tapedeck.errors import BadInput, Incomplete
 from tapedeck.jobs import backfill
 from tapedeck.jobs.origin import Origin
 from tapedeck.partitions import partition_of
 from tapedeck.reports import home, render
 from tapedeck.reports.day import Day, days_of, from_json, parse_day, slice_of
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice
+from tapedeck.slices import NS, Slice, format_time
 from tapedeck.store import library
 from tests.published import VENDOR, Published, environment
 
@@ -162,3 +162,34 @@ def test_a_day_without_a_receipt_is_pending(settings: Settings, log: Published) 
     assert (day.verdict, day.conditions["pending"]) == ("WARN", 2)
     assert "is not proved yet" in day.sentence
     assert days_of(Slice(AT, AT + 1)) == [parse_day(DAY)]
+
+
+def test_research_reads_only_days_that_a_report_stands_behind_where_it_asks_for_that(
+    settings: Settings, log: Published
+) -> None:
+    log.load(market("BTCUSDT", drop=(40, 41)) + market("ETHUSDT"))
+    proved(settings)
+    day = slice_of(parse_day(DAY))
+    next_day = Slice(day.end, day.end + 3600 * NS)
+
+    def count(symbol: str, of: Slice = day, wanted: str = "available") -> int:
+        read = tapedeck.read(f"{VENDOR}.trade", symbol, of.start, of.end, require=wanted, settings=settings)
+        return len(read)
+
+    with pytest.raises(Incomplete, match=f"not available in 1 day of {VENDOR}'s symbols: {DAY} ETHUSDT"):
+        count("ETHUSDT")
+    report(settings)
+    assert count("ETHUSDT") == 120
+    with pytest.raises(Incomplete, match=rf"{DAY} BTCUSDT is degraded \(upstream: 2 messages, "):
+        count("BTCUSDT")
+    assert count("BTCUSDT", wanted="degraded") == 118
+    with pytest.raises(Incomplete, match=r"2024-08-09 ETHUSDT is pending \(no report of this day"):
+        count("ETHUSDT", Slice(day.start, next_day.end))
+    with pytest.raises(BadInput, match="ask for one of available, degraded"):
+        count("ETHUSDT", wanted="perfect")
+    bounds = (format_time(day.start), format_time(next_day.end))
+    told = {(d.day, d.symbol): d.condition for d in tapedeck.condition(VENDOR, *bounds, settings=settings)}
+    assert told == {
+        (DAY, "BTCUSDT"): "degraded", (DAY, "ETHUSDT"): "available",
+        ("2024-08-09", "BTCUSDT"): "pending", ("2024-08-09", "ETHUSDT"): "pending",
+    }  # fmt: skip

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tapedeck import endpoints
 from tapedeck.jobs.origin import person
-from tapedeck.reports import home
+from tapedeck.reports import conditions, home
+from tapedeck.reports.conditions import SymbolDay
 from tapedeck.reports.day import Day, parse_day
 from tapedeck.reports.gather import Progress, gather
 from tapedeck.settings import Settings, load
+from tapedeck.slices import make_slice, parse_slice
+from tapedeck.store import library as libraries
+from tapedeck.store.read import Time, instant
 
 
 def report(
@@ -33,5 +38,44 @@ def report(
     before = home.trailing(deck, vendor, wanted)
     made = gather(deck, vendor, wanted, trailing=before, progress=progress)
     folder = Path(out).expanduser().absolute() if out is not None else home.home(deck)
-    home.write(folder, made, run=run or "by hand", who=who or person(), at=time.time_ns())
+    at = time.time_ns()
+    home.write(folder, made, run=run or "by hand", who=who or person(), at=at)
+    conditions.keep(deck, made.day, at)
     return made.day
+
+
+def condition(
+    vendor: str,
+    start: str,
+    end: str,
+    symbols: str | Sequence[str] | None = None,
+    *,
+    settings: Settings | None = None,
+) -> list[SymbolDay]:
+    """What each day (UTC) that [start, end) meets is worth, by day and symbol, as its last report found it.
+
+    `start`, `end`: RFC 3339 text or `2d` ago. `symbols`: all that are due or came where it is None. A day
+    without a report is pending. Raises BadInput, Unavailable.
+    """
+    deck = endpoints.resolve(settings or load())
+    some = [symbols] if isinstance(symbols, str) else symbols
+    return conditions.conditions(deck, vendor, parse_slice(start, end), some)
+
+
+def require(
+    library: str,
+    symbol: str | Sequence[str],
+    start: Time,
+    end: Time,
+    wanted: str,
+    *,
+    settings: Settings | None = None,
+) -> None:
+    """Raises Incomplete, naming the days, where one that [start, end) meets is not in the wanted condition.
+
+    `wanted`: "available" (or closed), or "degraded" (or better). Raises BadInput for another.
+    """
+    deck = endpoints.resolve(settings or load())
+    vendor = libraries.named(deck, library).vendor
+    some = [symbol] if isinstance(symbol, str) else list(symbol)
+    conditions.require(deck, vendor, some, make_slice(instant(start), instant(end)), wanted)

@@ -57,7 +57,7 @@ def read(
     one = libraries.named(deck, library)
     several = not isinstance(symbol, str)
     symbols = [check_symbol(s) for s in dict.fromkeys([symbol] if isinstance(symbol, str) else symbol)]
-    of = make_slice(_ns(start), _ns(end))
+    of = make_slice(instant(start), instant(end))
     ask = tails.up_to_now if tail else tails.stored
     answer = ask(deck, one, symbols, of)
     for name, found in answer.columns.items():
@@ -71,7 +71,8 @@ def read(
     return frame
 
 
-def _ns(time: Time) -> int:
+def instant(time: Time) -> int:
+    """ns, UTC, of a time as a reader may give it. Raises BadInput for one without a zone, or for none."""
     if isinstance(time, str):
         return parse_time(time)
     if isinstance(time, datetime):
