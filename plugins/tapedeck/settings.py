@@ -139,6 +139,40 @@ class SessionTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Hours of single dates, `2024-12-24`; none: closed."""
 
 
+class TapeHistory(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="tape"
+):
+    """History from a folder of closed tape segments of another collector, or of captured files."""
+
+    at: str
+
+
+class BinanceHistory(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="binance"
+):
+    """History from Binance's public daily files, under a URL or in a folder."""
+
+    at: str = "https://data.binance.vision"
+
+
+class FilesHistory(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="files"
+):
+    """History from a folder of CSV (plain or .gz) or Parquet files of one kind."""
+
+    at: str
+    name: str
+    """A file's name under the folder, for example `{symbol}/{day}.csv`; a day is 2024-08-08."""
+    kind: Literal["trade", "quote"] = "trade"
+    columns: dict[str, str]
+    """A message's field to the file's column: ts_event (or ts_recv), price, size, side, seq, …"""
+    unit: Literal["s", "ms", "us", "ns"] = "ms"
+    """Of the file's times."""
+
+
+History = TapeHistory | BinanceHistory | FilesHistory
+
+
 class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upstream feed."""
 
@@ -161,6 +195,8 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lateness: str = "60s"
     """How far behind a slice's end its messages may lie where no collector proves the stop (§5)."""
 
+    history: list[History] = []
+    """Where what the log never had may be fetched from, the best first."""
     silence: str = "60s"
     """A WebSocket that brings nothing for so long is connected again."""
 

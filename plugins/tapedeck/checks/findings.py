@@ -116,6 +116,14 @@ def mark_repairing(settings: Settings, ids: Iterable[str], run: str) -> None:
         )
 
 
+def closed_by(settings: Settings, identity: str, what: str) -> None:
+    """Say what closed a finding; one that is still open is left alone."""
+    with database.answering(settings):
+        database.collection(settings, COLLECTION).update_one(
+            {"_id": identity, "status": "closed"}, {"$set": {"closed_by": what}}
+        )
+
+
 def accept(settings: Settings, wanted: str, reason: str, who: str) -> Finding:
     """Accept a finding, by its id or the beginning of it: it stays known and weighs nothing any more.
 

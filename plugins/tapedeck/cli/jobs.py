@@ -84,23 +84,42 @@ def replay(
 @click.argument("vendor")
 @click.argument("start")
 @click.argument("end")
-@click.option("--json", "as_json", is_flag=True, help="The receipt as one JSON object.")
-def backfill(vendor: str, start: str, end: str, as_json: bool) -> None:
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would be done; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="The receipts as one JSON object.")
+def backfill(vendor: str, start: str, end: str, only_plan: bool, as_json: bool) -> None:
     """Rebuild from the log every window of a vendor that meets [START, END); write those that differ.
 
-    Repeated, it writes nothing.
+    Then, where the settings name sources of history, what the log never had is fetched, and the gaps that
+    it closes are closed. Repeated, it writes nothing.
 
     \b
-    Example:
+    Examples:
       tapedeck backfill binance_usdm 2024-08-08T00:00:00Z 2024-08-09T00:00:00Z
+      tapedeck backfill binance_usdm 2d 1d --plan
     """
+    from tapedeck.checks.fill import fill
     from tapedeck.jobs import backfill as job
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
+    if only_plan:
+        order, plan = job.prepare(deck, vendor, of)
+        would = job.foreseen(deck, order, plan) if plan else None
+        if as_json:
+            click.echo(msgspec.json.encode({"order": order, "plan": plan, "would": would}))
+            return
+        for line in job.shown(deck, order, plan, would):
+            click.echo(line)
+        return
     origin = Origin(who=person(), started=time.time_ns())
     with progress_of("partitions") as progress:
         receipt = job.backfill(deck, vendor, of, origin=origin, progress=progress)
-    _show(receipt, as_json)
+    filled = fill(deck, vendor, of, origin=origin) if deck.vendor(vendor).history else None
+    if as_json:
+        click.echo(msgspec.json.encode({**msgspec.to_builtins(receipt), "history": filled}))
+        return
+    _show(receipt, as_json=False)
+    if filled is not None:
+        click.echo(f"{filled.line}\nreceipt {filled.id}")
 
 
 @click.command()
@@ -166,8 +185,8 @@ def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: b
         return
     if vendor:
         deck.vendor(vendor)
-    if job not in ("", "replay", "backfill", "reconcile", "void"):
-        raise BadInput(f"there is no job {job!r}: the jobs are replay, backfill, reconcile and void")
+    if job not in ("", "replay", "backfill", "reconcile", "void", "history"):
+        raise BadInput(f"there is no job {job!r}: the jobs are replay, backfill, history, reconcile and void")
     found = book.recent(deck, limit, vendor, job)
     if as_json:
         click.echo(msgspec.json.encode({"receipts": found}))

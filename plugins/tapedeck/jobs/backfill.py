@@ -7,7 +7,7 @@ run again it writes nothing, and run twice at once it ends as one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from msgspec import Struct, structs
@@ -69,6 +69,32 @@ def prepare(settings: Settings, vendor: str, of: Slice) -> tuple[Order, Plan | N
         plan = resolve(settings, vendor, whole)
     partitions = tuple(range(plan.partitions))
     return Order(vendor=vendor, slice=of, plan=plan.digest, partitions=partitions), plan
+
+
+def foreseen(settings: Settings, order: Order, plan: Plan) -> Rebuilt:
+    """What a rebuild within the plan would do. Reads the whole slice, writes nothing."""
+    return sum(
+        (
+            rebuild_partition(settings, order.vendor, order.slice, p, within=plan, by=JOB, dry=True)
+            for p in order.partitions
+        ),
+        Rebuilt(),
+    )
+
+
+def shown(settings: Settings, order: Order, plan: Plan | None, would: Rebuilt | None) -> Iterator[str]:
+    """The plan for a person, line by line, the slice in force first."""
+    yield f"{order.vendor} {order.slice}"
+    if plan is None or would is None:
+        yield f"nothing is recorded of {order.vendor} yet"
+        return
+    yield from plan.table().splitlines()[1:]
+    yield (
+        f"{would.added:,} windows to add, {would.written - would.added:,} to change, "
+        f"{would.windows - would.written:,} unchanged, of {would.messages:,} messages"
+    )
+    for table in settings.vendor(order.vendor).history:
+        yield f"then what the log never had is asked of {table.at}"
 
 
 def rebuild_part(settings: Settings, order: Order, plan: Plan, partition: int) -> Part:

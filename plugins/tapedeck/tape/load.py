@@ -11,7 +11,7 @@ from msgspec import Struct
 from tapedeck import vendors
 from tapedeck.log import client, quarantine, topics
 from tapedeck.log.quarantine import Entry
-from tapedeck.message import KIND_OF, encode
+from tapedeck.message import KIND_OF, Message, encode
 from tapedeck.settings import Settings
 from tapedeck.tape import capture, lock
 from tapedeck.tape.capture import Capture
@@ -23,6 +23,7 @@ from tapedeck.vendors import Chatter, Refusal, Vendor
 POLL_LINES = 1000
 
 Progress = Callable[[int], None]
+Wanted = Callable[[Message], bool]
 
 
 class Loaded(Struct, frozen=True):
@@ -53,13 +54,14 @@ def load(
     file: Capture,
     symbol: str | None = None,
     progress: Progress = lambda lines: None,
+    wanted: Wanted = lambda message: True,
 ) -> Loaded:
     """Publish what of the file did not come through before; returns when Kafka has acknowledged all.
 
     `symbol` is what payloads that name none are about; it redeems them where they were refused.
-    `progress` is told how many lines are done. Killed at any point it can be run again: the
-    extent that it left open is read and closed, and what is missing is published in one of its own. A
-    load of the same file at the same time on another machine does no harm but resends.
+    `progress` is told how many lines are done. `wanted` leaves out messages. Killed at any point it can be
+    run again: the extent that it left open is read and closed, and what is missing is published in one of
+    its own. A load of the same file at the same time on another machine does no harm but resends.
     Raises Unavailable where Kafka fails or stalls, BadInput where this file is being loaded now.
     """
     spoken = vendors.get(vendor)
@@ -72,7 +74,7 @@ def load(
         refused = _Refused(settings, vendor, file)
         outbox = Sender(settings, pinned, file.src, history)
         try:
-            done = _walk(file, spoken, symbol, names, refused, outbox, progress)
+            done = _walk(file, spoken, symbol, names, refused, outbox, progress, wanted)
             outbox.finish()
         finally:
             outbox.close()
@@ -87,6 +89,7 @@ def _walk(
     refused: _Refused,
     outbox: Sender,
     progress: Progress,
+    wanted: Wanted,
 ) -> Loaded:
     """Every line of the file against what came through before."""
     messages: Counter[str] = Counter()
@@ -112,7 +115,7 @@ def _walk(
             else:
                 if there:
                     present += 1
-                else:
+                elif wanted(one):
                     outbox.publish(one, value, stamp + k)
                     messages[KIND_OF[type(one)]] += 1
                 if entry := refused.standing.pop((stamp, k), None):

@@ -67,6 +67,10 @@ class Sender:
         """Return when all is acknowledged."""
         self._outbox.drain()
 
+    def cover(self, first: int, last: int) -> None:
+        """The source answers for these times too (UTC ns), though it said nothing at them."""
+        self._first, self._last = min(self._first, first), max(self._last, last)
+
     def finish(self) -> None:
         """Return when all is acknowledged and the extent is closed."""
         self.drain()
