@@ -165,7 +165,7 @@ def void(
 @click.command()
 @click.argument("identity", metavar="[ID]", required=False)
 @click.option("--vendor", default="", help="Only this vendor's.")
-@click.option("--job", default="", help="Only of this job: replay, backfill, reconcile or void.")
+@click.option("--job", default="", help="Only of this job: replay, backfill, history, reconcile or void.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many at most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: bool) -> None:
