@@ -29,6 +29,7 @@ def read(
     *,
     tail: bool = True,
     require: str = "",
+    as_of: str | int | datetime | None = None,
     settings: Settings | None = None,
 ) -> Any:
     """The messages of `<vendor>.<kind>` as a pandas DataFrame; see `tapedeck.store.read.read`.
@@ -42,7 +43,7 @@ def read(
         from tapedeck.reports import doors
 
         doors.require(library, symbol, start, end, require, settings=settings)
-    return read_frame(library, symbol, start, end, columns, tail=tail, settings=settings)
+    return read_frame(library, symbol, start, end, columns, tail=tail, as_of=as_of, settings=settings)
 
 
 def timeline(vendor: str, settings: Settings | None = None) -> Timeline:

@@ -106,6 +106,13 @@ class Writer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     broker's `group.min.session.timeout.ms` (6 s by default) bounds it from below."""
 
 
+class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of Arctic beside its windows."""
+
+    generations: str = "30d"
+    """How long replaced windows are kept, for reads `as_of` a time."""
+
+
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where live processes answer `/healthz`, `/readyz`, `/metrics`; `tapedeck status` names each address."""
 
@@ -233,6 +240,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     airflow: Airflow = Airflow()
     tape: Tape = Tape()
     writer: Writer = Writer()
+    store: Store = Store()
     metrics: Metrics = Metrics()
     log: Log = Log()
     calendars: dict[str, SessionTable] = {}
@@ -416,6 +424,7 @@ def _check(settings: Settings, path: Path | None) -> None:
         ("writer.grace", settings.writer.grace),
         ("writer.late_every", settings.writer.late_every),
         ("writer.session", settings.writer.session),
+        ("store.generations", settings.store.generations),
         ("metrics.stalled", settings.metrics.stalled),
     ]
     for name, vendor in settings.vendors.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def window(rows: int, read: dict[str, int], symbol: str = "BTCUSDT", base: str |
 
 
 def put(trades: Library, *builds: Built, **more: Any) -> list[Outcome]:
-    return documents.replace(trades.collection, builds, "test", **more)
+    return documents.replace(trades, builds, "test", **more)
 
 
 def standing(trades: Library, symbol: str = "BTCUSDT") -> list[documents.Stored]:
@@ -167,7 +168,7 @@ def test_writes_that_are_not_durable_are_refused(trades: Library) -> None:
 
     weak = trades.collection.with_options(write_concern=WriteConcern(w=1))
     with pytest.raises(Unavailable, match="w=majority"):
-        documents.replace(weak, [window(1, {})], "test")
+        documents.replace(dataclasses.replace(trades, collection=weak), [window(1, {})], "test")
 
 
 def test_a_library_keeps_its_window_length(trades: Library, settings: Settings) -> None:

@@ -82,11 +82,12 @@ def _write_together(deck: Settings, vendor: str, command: list[str], count: int)
 @click.option("--local", is_flag=True, help="The table's times in this machine's zone.")
 @click.option("--columns", help="Only these, comma-separated.")
 @click.option("--no-tail", is_flag=True, help="Only what Arctic holds; Kafka is not asked.")
+@click.option("--as-of", "as_of", metavar="T", help="What Arctic held at that time, before later repairs.")
 @click.option("--count", "only_count", is_flag=True, help="Only count messages and rows.")
 @click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object for machines.")
 def read(
     library_name: str, symbol: str, start: str, end: str, form: str, out: Path | None, local: bool,
-    columns: str | None, no_tail: bool, only_count: bool, as_json: bool,
+    columns: str | None, no_tail: bool, as_of: str | None, only_count: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Print a symbol's stored messages with START <= receipt time < END, up to now.
 
@@ -97,13 +98,14 @@ def read(
       tapedeck read binance_usdm.trade BTCUSDT 2024-08-08T23:54:16Z 2024-08-08T23:55:00Z
       tapedeck read binance_usdm.quote BTCUSDT 5m now --format csv
       tapedeck read binance_usdm.trade BTCUSDT 1d now --format parquet --out day.parquet
+      tapedeck read binance_usdm.trade BTCUSDT 3d 2d --as-of 1d
     """
     from tapedeck.store.read import read as read_frame
 
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     of = parse_slice(start, end)
     check_out("table" if only_count or as_json else form, out)
-    frame = read_frame(library_name, symbol, of.start, of.end, wanted, tail=not no_tail)
+    frame = read_frame(library_name, symbol, of.start, of.end, wanted, tail=not no_tail, as_of=as_of)
     for note in frame.attrs["notes"]:
         click.echo(f"note: {note}", err=True)
     counts = {"messages": frame.attrs["messages"], "rows": len(frame)}

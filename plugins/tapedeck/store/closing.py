@@ -87,7 +87,7 @@ class Closer:
             sweeps += unbuilt
             began = time.monotonic()
             with database.answering(self.settings):
-                outcomes = documents.replace(self.libraries[kind].collection, builds, self.by)
+                outcomes = documents.replace(self.libraries[kind], builds, self.by)
             if builds:
                 self.done.mongo.add(time.monotonic() - began)
             for built, outcome in zip(builds, outcomes, strict=True):

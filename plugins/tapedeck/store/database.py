@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import MongoClient, WriteConcern
@@ -68,6 +69,17 @@ def database(settings: Settings) -> Database[Document]:
 def collection(settings: Settings, name: str) -> Collection[Document]:
     """A collection of our own, written durably."""
     return database(settings).get_collection(name, write_concern=DURABLE)
+
+
+def date(ms: int) -> datetime:
+    """UTC milliseconds since the epoch as MongoDB keeps times."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+
+
+def server_time(of: Collection[Document]) -> datetime:
+    """The clock of the server that holds the collection, as `$$NOW` is."""
+    now: datetime = of.database.command("hello", codec_options=of.codec_options)["localTime"]
+    return now
 
 
 @contextmanager

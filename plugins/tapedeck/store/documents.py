@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -31,13 +31,17 @@ from tapedeck.columns import Columns
 from tapedeck.errors import Mismatch, Unavailable
 from tapedeck.log.plan import Claim
 from tapedeck.slices import Slice
-from tapedeck.store.database import DURABLE, Document
+from tapedeck.store import database, generations
+from tapedeck.store.database import DURABLE, Document, date
 from tapedeck.store.encoder import decode, encode
+from tapedeck.store.library import Library
 from tapedeck.store.window import CODE_VERSION, Built, Tally, between, tally_of
 
 LIMIT = 8 * 2**20
 """Bytes over which a window is halved. MongoDB refuses 16 MB, and the whole bulk with it."""
 BATCH = 100
+RACES = 20
+"""How often others may replace a document between its being kept and its being replaced."""
 DUPLICATE_KEY = 11000
 MS = 1_000_000
 TALLIES = ("kept", "duplicate", "voided")
@@ -91,7 +95,7 @@ def document_id(start: int, symbol: str) -> str:
 
 
 def replace(
-    collection: Collection[Document],
+    one: Library,
     builds: Sequence[Built],
     by: str,
     limit: int = LIMIT,
@@ -100,10 +104,12 @@ def replace(
     """Store each build, or find that what stands is to stay. `by` says who writes.
 
     `absent`: symbols of which nothing stood a moment ago. Their windows are inserted, which costs the
-    server a third of a comparison; one that stands after all is compared. Returns when MongoDB's majority
-    has everything in its journals. Raises Unavailable where it is not asked for that, and pymongo's errors
-    where it fails (then it is safe to do this again).
+    server a third of a comparison; one that stands after all is compared. What is replaced is kept as an
+    earlier generation first. Returns when MongoDB's majority has everything in its journals. Raises
+    Unavailable where it is not asked for that, and pymongo's errors where it fails (then it is safe to do
+    this again).
     """
+    collection = one.collection
     if collection.write_concern != DURABLE:
         raise Unavailable(
             f"{collection.full_name} would be written with {collection.write_concern}, not w=majority and "
@@ -111,7 +117,7 @@ def replace(
         )
     outcomes: list[Outcome] = []
     for at in range(0, len(builds), BATCH):
-        outcomes += _replace_batch(collection, builds[at : at + BATCH], by, limit, absent)
+        outcomes += _replace_batch(one, builds[at : at + BATCH], by, limit, absent)
     return outcomes
 
 
@@ -187,11 +193,7 @@ def stored(document: Mapping[str, Any]) -> Stored:
 
 
 def _within(of: Slice) -> dict[str, datetime]:
-    return {"$gte": _date(of.start // MS), "$lt": _date(-(-of.end // MS))}
-
-
-def _date(ms: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    return {"$gte": date(of.start // MS), "$lt": date(-(-of.end // MS))}
 
 
 # one window to one or more documents
@@ -239,8 +241,8 @@ def _document(symbol: str, span: Slice, rows: Columns, tallies: Sequence[Tally])
         "_id": document_id(span.start, symbol),
         "sy": symbol,
         "v": 3,
-        "s": _date(first // MS),
-        "e": _date(last // MS),
+        "s": date(first // MS),
+        "e": date(last // MS),
         **encode(rows),
         "start": span.start // MS,
         "end": span.end // MS,
@@ -262,35 +264,60 @@ def _size(document: Document) -> int:
 
 
 def _replace_batch(
-    collection: Collection[Document], builds: Sequence[Built], by: str, limit: int, absent: Container[str]
+    one: Library, builds: Sequence[Built], by: str, limit: int, absent: Container[str]
 ) -> list[Outcome]:
     made = [documents(built, by, limit) for built in builds]
     single = [(b, parts[0]) for b, parts in zip(builds, made, strict=True) if len(parts) == 1]
     new = [document for built, document in single if built.symbol in absent and not built.base]
-    inserted = _insert(collection, new) if new else set()
-    single = [one for one in single if one[1]["_id"] not in inserted]
-    if single:
-        result = collection.bulk_write([_update(*one) for one in single], ordered=False)
-        if not result.acknowledged:
-            raise Unavailable(f"MongoDB did not acknowledge writes to {collection.full_name}")
-    primary = collection.with_options(read_preference=ReadPreference.PRIMARY)
-    ids = [parts[0]["_id"] for parts in made if parts[0]["_id"] not in inserted]
-    standing = {d["_id"]: d for d in primary.find({"_id": {"$in": ids}}, HEAD)} if ids else {}
+    inserted = _insert(one.collection, new) if new else set()
+    left = [(built, document) for built, document in single if document["_id"] not in inserted]
+    found = {name: Outcome.WRITTEN for name in inserted}
+    for _ in range(RACES):
+        if not left:
+            break
+        found |= _compare_and_replace(one, left)
+        left = [(built, document) for built, document in left if document["_id"] not in found]
     outcomes = []
     for built, parts in zip(builds, made, strict=True):
-        stands = standing.get(parts[0]["_id"])
-        if parts[0]["_id"] in inserted:
-            outcomes.append(Outcome.WRITTEN)
-        elif len(parts) > 1 or (stands is not None and stands.get("parts")):
-            outcomes.append(_replace_parts(collection, built, parts))
-        else:
-            outcomes.append(verdict(stands, built))
+        outcome = found.get(parts[0]["_id"])
+        outcomes.append(_replace_parts(one, built, parts) if outcome is None else outcome)
     return outcomes
+
+
+def _compare_and_replace(one: Library, left: Sequence[tuple[Built, Document]]) -> dict[str, Outcome]:
+    """What became of these builds, by id; none of a halved window, nor of one that others were quicker at."""
+    primary = one.collection.with_options(read_preference=ReadPreference.PRIMARY)
+    ids = [document["_id"] for _, document in left]
+    before = {d["_id"]: d for d in primary.find({"_id": {"$in": ids}}, HEAD)}
+    going = [
+        document["_id"]
+        for built, document in left
+        if (stands := before.get(document["_id"])) is not None
+        and stands.get("build") != built.build
+        and verdict(stands, built) is Outcome.WRITTEN
+    ]
+    generations.keep(one, going)
+    result = one.collection.bulk_write(
+        [_update(built, document, before.get(document["_id"])) for built, document in left], ordered=False
+    )
+    if not result.acknowledged:
+        raise Unavailable(f"MongoDB did not acknowledge writes to {one.collection.full_name}")
+    after = {d["_id"]: d for d in primary.find({"_id": {"$in": ids}}, HEAD)}
+    found = {}
+    for built, document in left:
+        stands = after.get(document["_id"])
+        if stands is not None and stands.get("parts"):
+            continue
+        outcome = verdict(stands, built)
+        raced = outcome is Outcome.WRITTEN and (stands is None or stands.get("build") != built.build)
+        if not raced:
+            found[document["_id"]] = outcome
+    return found
 
 
 def _insert(collection: Collection[Document], new: Sequence[Document]) -> set[str]:
     """Insert documents where none of their `_id` stands; gives the ids of those that now do."""
-    now = collection.database.command("hello")["localTime"]  # the server's clock, as `$$NOW` is
+    now = database.server_time(collection)
     try:
         result = collection.insert_many(
             [{**document, "generation": 1, "at": now} for document in new], ordered=False
@@ -326,8 +353,11 @@ def verdict(stands: Mapping[str, Any] | None, built: Built) -> Outcome:
     return Outcome.WRITTEN
 
 
-def _update(built: Built, document: Document) -> UpdateOne:
-    """`$literal` keeps names, types and order; the filter must be `_id` alone (facts: it races else)."""
+def _update(built: Built, document: Document, before: Mapping[str, Any] | None) -> UpdateOne:
+    """`$literal` keeps names, types and order; the filter must be `_id` alone (facts: it races else).
+
+    Nothing is replaced but what stood `before`, which was kept, or nothing where nothing did.
+    """
     through = [
         {"case": {"$eq": ["$$this.id", c.topic_id]}, "then": {"$gt": ["$$this.next", c.next]}}
         for c in built.claims
@@ -340,34 +370,40 @@ def _update(built: Built, document: Document) -> UpdateOne:
         {"$and": [{"$eq": ["$content", document["content"]]}, {"$eq": ["$code", CODE_VERSION]}]},
         {"$anyElementTrue": {"$map": {"input": {"$ifNull": ["$ranges", []]}, "in": further}}},
         {"$gt": [{"$size": {"$ifNull": ["$parts", []]}}, 0]},
+        {"$ne": [{"$ifNull": ["$generation", 0]}, (before or {}).get("generation", 0)]},
     ]
     if built.base is not None:
         stays.append({"$ne": [{"$ifNull": ["$build", ""]}, built.base]})
+    later = {"$max": ["$$NOW", {"$add": ["$at", 1]}]}  # though the server's clock was set back
     fresh = {
         "$mergeObjects": [
             {"$literal": document},
-            {"generation": {"$add": [{"$ifNull": ["$generation", 0]}, 1]}, "at": "$$NOW"},
+            {"generation": {"$add": [{"$ifNull": ["$generation", 0]}, 1]}, "at": later},
         ]
     }
     change = [{"$replaceWith": {"$cond": [{"$or": stays}, "$$ROOT", fresh]}}]
     return UpdateOne({"_id": document["_id"]}, change, upsert=not built.base)
 
 
-def _replace_parts(collection: Collection[Document], built: Built, parts: Sequence[Document]) -> Outcome:
+def _replace_parts(one: Library, built: Built, parts: Sequence[Document]) -> Outcome:
     """Replace a window of more than one document, or by more than one, in one transaction."""
-    head = parts[0]
+    head, collection = parts[0], one.collection
+    now = database.server_time(collection)
 
     def change(session: Any) -> Outcome:
         stands = collection.find_one({"_id": head["_id"]}, HEAD, session=session)
         outcome = verdict(stands, built)
         if outcome is not Outcome.WRITTEN or (stands and stands["build"] == built.build):
             return outcome
+        old = [head["_id"], *(stands or {}).get("parts", ())]
+        earlier = list(collection.find({"_id": {"$in": old}}, session=session))
+        generations.keep_parts(one, earlier, now, session)
         generation = (stands or {}).get("generation", 0) + 1
-        now = datetime.now(UTC)
+        at = max([now, *(part["at"] + timedelta(milliseconds=1) for part in earlier)])
         for part in parts:
-            fresh = {**part, "generation": generation, "at": now}
+            fresh = {**part, "generation": generation, "at": at}
             collection.replace_one({"_id": part["_id"]}, fresh, upsert=True, session=session)
-        stale = set((stands or {}).get("parts", ())) - {part["_id"] for part in parts}
+        stale = {part["_id"] for part in earlier} - {part["_id"] for part in parts}
         if stale:
             collection.delete_many({"_id": {"$in": sorted(stale)}}, session=session)
         return outcome

@@ -18,18 +18,23 @@ from tapedeck.errors import BadInput, Mismatch
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings, Vendor
 from tapedeck.slices import NS, Slice
-from tapedeck.store import database
+from tapedeck.store import database, generations
 from tapedeck.store.database import Document
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One kind of one vendor. `window` is the length of its windows in ns."""
+    """One kind of one vendor. `window` is the length of its windows in ns.
+
+    `earlier` keeps what was replaced in it, `tallies` sums its documents: collections of ours.
+    """
 
     vendor: str
     kind: str
     window: int
     collection: Collection[Document]
+    earlier: Collection[Document]
+    tallies: Collection[Document]
 
     @property
     def name(self) -> str:
@@ -55,6 +60,7 @@ def ensure(settings: Settings, vendor: str, prefix: str = "") -> dict[str, Libra
     """
     table, vendor = settings.vendor(vendor), _owner(vendor, prefix)
     with database.answering(settings):
+        generations.ensure(settings)
         known = database.collection(settings, "libraries")
         seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
         if missing_kinds := [kind for kind in KINDS if kind not in seconds]:
@@ -142,7 +148,10 @@ def _check_window(table: Vendor, vendor: str, kind: str, seconds: int) -> None:
 def _library(settings: Settings, vendor: str, kind: str, seconds: int) -> Library:
     """The name rule is arctic's: one dot makes database `arctic_<vendor>`, collection `<kind>`."""
     home = database.client(settings)[f"arctic_{vendor}"]
-    return Library(vendor, kind, seconds * NS, home.get_collection(kind, write_concern=database.DURABLE))
+    return Library(
+        vendor, kind, seconds * NS, home.get_collection(kind, write_concern=database.DURABLE),
+        database.collection(settings, generations.COLLECTION), database.collection(settings, "tallies"),
+    )  # fmt: skip
 
 
 def _is_made(library: Library) -> bool:

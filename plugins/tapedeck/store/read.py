@@ -32,6 +32,7 @@ def read(
     columns: Sequence[str] | None = None,
     *,
     tail: bool = True,
+    as_of: Time | None = None,
     settings: Settings | None = None,
 ) -> pd.DataFrame:
     """The messages of one or more symbols with `start <= ts_recv < end`, in order.
@@ -43,6 +44,8 @@ def read(
     start, end : RFC 3339 text with a zone (or `5m` ago), an aware datetime, or int ns, UTC.
     columns : only these; `topic` (its number in md.meta) and `offset` only when asked for.
     tail : join what only the log holds yet; False reads Arctic alone, without Kafka.
+    as_of : what Arctic held at that time, by MongoDB's clock, whatever was repaired since; the tail is left
+        out, since a log does not say when it was appended to.
 
     Returns
     -------
@@ -58,8 +61,10 @@ def read(
     several = not isinstance(symbol, str)
     symbols = [check_symbol(s) for s in dict.fromkeys([symbol] if isinstance(symbol, str) else symbol)]
     of = make_slice(instant(start), instant(end))
-    ask = tails.up_to_now if tail else tails.stored
-    answer = ask(deck, one, symbols, of)
+    if as_of is not None:
+        answer = tails.as_of(deck, one, symbols, of, instant(as_of))
+    else:
+        answer = (tails.up_to_now if tail else tails.stored)(deck, one, symbols, of)
     for name, found in answer.columns.items():
         if not len(found):
             _check_symbol(deck, one, name)

@@ -242,7 +242,7 @@ class _Partition:
             outcomes = documents.foreseen(made, here)
         else:
             outcomes = documents.replace(
-                self.libraries[kind].collection, made, self.by, absent=builds.keys() - here.keys()
+                self.libraries[kind], made, self.by, absent=builds.keys() - here.keys()
             )
         done, refused = counted(made, outcomes, here)
         return total + done, refused

@@ -16,7 +16,7 @@ from tapedeck.log.resolve import resolve
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, parse_duration
-from tapedeck.store import database, documents, positions
+from tapedeck.store import database, documents, generations, positions
 from tapedeck.store.documents import Stored
 from tapedeck.store.library import Library
 from tapedeck.store.positions import Position
@@ -34,6 +34,23 @@ class Answer:
 def stored(settings: Settings, one: Library, symbols: Sequence[str], of: Slice) -> Answer:
     """What Arctic holds, alone."""
     held = _documents(settings, one, symbols, of)
+    found = {
+        symbol: between(concat(one.kind, [s.rows(one.kind) for s in held[symbol]]), of) for symbol in symbols
+    }
+    return Answer(found, _partial(held))
+
+
+def as_of(settings: Settings, one: Library, symbols: Sequence[str], of: Slice, time: int) -> Answer:
+    """What Arctic held at a time (UTC ns, by the server's clock), alone.
+
+    Raises BadInput for a time of which replaced windows are forgotten, or that is yet to come.
+    """
+    around = Slice(one.around(of.start).start, one.around(of.end - 1).end)
+    held: dict[str, list[Stored]] = {symbol: [] for symbol in symbols}
+    with database.answering(settings):
+        generations.check_age(settings, one, time)
+        for document in generations.as_of(one, symbols, around, time):
+            held[document["sy"]].append(documents.stored(document))
     found = {
         symbol: between(concat(one.kind, [s.rows(one.kind) for s in held[symbol]]), of) for symbol in symbols
     }
