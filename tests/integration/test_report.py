@@ -129,6 +129,18 @@ def test_dropped_messages_and_a_lost_window_fail_with_their_sentences(
     assert {s["symbol"]: s["condition"] for s in worse.symbols}["ETHUSDT"] == "degraded"
     proved(settings)
     assert report(settings).reconciliation["difference"] == 0
+    [entry] = home.entries(home.home(settings))
+    assert (entry["revision"], entry["earlier"]) == (3, [1, 2])
+    assert worse == from_json(home.page(settings, f"{VENDOR}/{DAY}.r2.json"))
+    earlier = home.page(settings, f"{VENDOR}/{DAY}.r2.html")
+    check_page(earlier)
+    assert worse.sentence in earlier.decode()
+    assert b"Superseded: " in earlier
+    index = home.page(settings, "index.html")
+    check_page(index)
+    assert f'href="{VENDOR}/{DAY}.r2.html"' in index.decode()
+    assert report(settings).reconciliation["difference"] == 0
+    assert home.entries(home.home(settings))[0]["revision"] == 3
 
 
 def test_days_of_little_or_nothing_give_a_sound_page(settings: Settings, log: Published) -> None:

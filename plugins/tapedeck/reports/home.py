@@ -1,7 +1,8 @@
 """Where reports lie: `reports/` in the state directory, a plain folder that any web server may serve.
 
 `<vendor>/<day>.html`, its twin `.json`, `<day>/<symbol>.html`, and what only the index tells: `.entry.json`
-with the run and the time of making. Files are replaced whole.
+with the run and the time of making. Files are replaced whole. A report that says something else than the one
+before it is a new revision: the earlier one stays as `<day>.r1.html` and `.json`, marked as superseded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from tapedeck.slices import format_time
 TRAILING = 20
 """Trailing days that make a baseline."""
 _PAGE = re.compile(
-    r"(index\.html|[A-Za-z]\w{0,39}/\d{4}-\d{2}-\d{2}(\.html|\.json|/[A-Za-z0-9-]{1,60}\.html))", re.ASCII
+    r"(index\.html|[A-Za-z]\w{0,39}/\d{4}-\d{2}-\d{2}((\.r\d{1,6})?\.(html|json)|/[A-Za-z0-9-]{1,60}\.html))",
+    re.ASCII,
 )
 
 
@@ -40,11 +42,11 @@ def home(settings: Settings) -> Path:
 def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
     """Write a day's page, its JSON and its symbols' pages, then the index. `at`: ns, UTC. Raises Unavailable.
 
-    Gives the page. A report of the same day is replaced.
+    Gives the page. A report of the same day that says something else is kept as an earlier revision.
     """
     day = made.day
     own = folder / day.vendor
-    entry = {
+    entry: dict[str, Any] = {
         "vendor": day.vendor, "day": day.day, "verdict": day.verdict, "sentence": day.sentence,
         "messages": day.messages, "conditions": day.conditions, "run": run, "who": who,
         "made": format_time(at // 10**9 * 10**9),
@@ -52,6 +54,7 @@ def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
     try:
         (own / day.day).mkdir(parents=True, exist_ok=True)
         with _alone(folder):
+            earlier = _supersede(own, day)
             names = set()
             for symbol, plot in made.plots.items():
                 names.add(name := render.slug(symbol))
@@ -61,6 +64,7 @@ def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
                     shutil.rmtree(old) if old.is_dir() else old.unlink()
             _replace(own / f"{day.day}.json", day.to_json())
             _replace(own / f"{day.day}.html", render.day_page(day, list(made.plots)))
+            entry |= {"revision": len(earlier) + 1, "earlier": earlier}
             _replace(own / f"{day.day}.entry.json", msgspec.json.encode(entry))
             _replace(folder / "index.html", render.index_page(entries(folder)))
     except OSError as e:
@@ -68,6 +72,26 @@ def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
             f"the report can't be written to {folder} ({e.strerror}): make room there, or give another --out"
         ) from e
     return own / f"{day.day}.html"
+
+
+def _supersede(own: Path, day: Day) -> list[int]:
+    """Keep the report that stands if the new one says something else; gives the earlier revisions' numbers.
+
+    Killed anywhere, it is done again: a revision that was kept already is not kept twice.
+    """
+    standing, fresh = own / f"{day.day}.json", day.to_json()
+    kept = sorted(int(path.name.split(".")[1][1:]) for path in own.glob(f"{day.day}.r*.json"))
+    if not standing.is_file() or standing.read_bytes() == fresh:
+        return kept
+    if kept and (own / f"{day.day}.r{kept[-1]}.json").read_bytes() == standing.read_bytes():
+        return kept
+    number = kept[-1] + 1 if kept else 1
+    page = standing.with_suffix(".html")
+    if page.is_file():
+        marked = render.superseded(page.read_bytes(), page.name)
+        _replace(own / f"{day.day}.r{number}.html", marked)
+    _replace(own / f"{day.day}.r{number}.json", standing.read_bytes())
+    return [*kept, number]
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:

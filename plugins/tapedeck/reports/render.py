@@ -60,6 +60,14 @@ def symbol_page(day: Day, symbol: str, plot: Mapping[str, Any]) -> bytes:
     )  # fmt: skip
 
 
+def superseded(page: bytes, newest: str) -> bytes:
+    """An earlier revision's page, which says so and where the newest one is."""
+    note = (
+        f'<p class="superseded">Superseded: <a href="{newest}">a later revision of this day</a> stands.</p>'
+    )
+    return page.replace(b"<body>", b"<body>\n" + note.encode(), 1)
+
+
 def index_page(entries: Sequence[Mapping[str, Any]]) -> bytes:
     """Vendors × days of verdicts, newest month first, then the newest reports."""
     months: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
