@@ -314,7 +314,7 @@ def load_with_origins(
         _put(table, name, text, variable)
         sources[".".join(name)] = f"environment {variable}"
     settings = _convert(table, path, sources)
-    _check(settings, path)
+    _check(settings, path, sources)
     if path and "environment" not in sources.get("state_dir", ""):
         settings = msgspec.structs.replace(settings, state_dir=str(path.parent / settings.state_dir))
     origins = [
@@ -415,8 +415,18 @@ def _line_of(path: Path | None, name: str) -> str:
     return str(path)
 
 
-def _check(settings: Settings, path: Path | None) -> None:
+def where(name: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """What sets a setting: `file line n`, a variable, or "the defaults"; for a sentence about its value."""
+    found = next((one.source for one in load_with_origins(environ, cwd)[1] if one.name == name), "default")
+    return "the defaults" if found == "default" else found
+
+
+def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) -> None:
     """What types can't say: durations, symbols, kinds, vendor names."""
+
+    def line(name: str) -> str:
+        return sources.get(name) or _line_of(path, name)
+
     durations = [
         ("kafka.retention", settings.kafka.retention),
         ("tape.segment_age", settings.tape.segment_age),
@@ -429,24 +439,31 @@ def _check(settings: Settings, path: Path | None) -> None:
     ]
     for name, vendor in settings.vendors.items():
         if not name.isidentifier() or name.startswith("_") or len(name) > 40:
-            raise BadInput(f"the vendor name {name!r} is not letters, digits and _: rename its table")
+            raise BadInput(
+                f"the vendor name {name!r} is not letters, digits and _: rename its table "
+                f"({line(f'vendors.{name}')})"
+            )
         durations += [
             (f"vendors.{name}.{key}", getattr(vendor, key)) for key in ("margin", "lateness", "silence")
         ]
         for kind in vendor.window:
             if kind not in KINDS:
                 raise BadInput(
-                    f"vendors.{name}.window names no kind {kind!r}: the kinds are {', '.join(KINDS)}"
+                    f"vendors.{name}.window names no kind {kind!r}: the kinds are {', '.join(KINDS)} "
+                    f"({line(f'vendors.{name}.window')})"
                 )
         for symbol in vendor.symbols:
-            check_symbol(symbol)
+            try:
+                check_symbol(symbol)
+            except BadInput as e:
+                raise BadInput(f"{e} ({line(f'vendors.{name}.symbols')})") from e
     for name, table in settings.calendars.items():
         _check_sessions(name, table)
     for name, text in durations:
         try:
             parse_duration(text)
         except BadInput as e:
-            raise BadInput(f"the setting {name}: {e} ({_line_of(path, name)})") from e
+            raise BadInput(f"the setting {name}: {e} ({line(name)})") from e
 
 
 def _check_sessions(name: str, table: SessionTable) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tapedeck import buses, vendors
 from tapedeck.errors import BadInput
-from tapedeck.settings import load, load_with_origins
+from tapedeck.settings import load, load_with_origins, where
 
 
 def write(folder: Path, text: str) -> Path:
@@ -59,7 +59,12 @@ def test_a_file_above_is_found(tmp_path: Path) -> None:
         ("[kafka]\nretention = '7'\n", r"kafka.retention: '7' is no duration"),
         ("[vendors.acme]\nwindow = {trades = 60}\n", r"the kinds are trade, quote"),
         ("[vendors.'a b']\nbus = ''\n", r"vendor name 'a b'"),
-        ("[kafka\n", r"is not valid TOML"),
+        ("[vendors.a]\nwindow = {trades = 60}\n", r"the kinds are .*line 2"),
+        ("\n[vendors.'a b']\nbus = ''\n", r"vendor name 'a b'.*tapedeck\.toml"),
+        ("[vendors.a]\nbus = ''\nsymbols = ['']\n", r"the symbol '' .*line 3"),
+        ("[vendors.a]\nsilence = '6'\n", r"vendors.a.silence.*line 2"),
+        ("[tape]\nfree_stop = 0\n", r"tape.free_stop is wrong .*line 2"),
+        ("[kafka\n", r"is not valid TOML .*line 1"),
         ("[vendors]\nacme = 3\n", r"vendors.acme is wrong"),
     ],
 )
@@ -73,6 +78,19 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
         load({"TAPEDECK_KAFKA__PORTT": "1"}, tmp_path)
     with pytest.raises(BadInput, match="TAPEDECK_SETTINGS names"):
         load({"TAPEDECK_SETTINGS": str(tmp_path / "none.toml")}, tmp_path)
+
+
+def test_a_wrong_value_of_a_variable_is_named_with_the_variable(tmp_path: Path) -> None:
+    folder = write(tmp_path, "[vendors.a]\nmargin = '1s'\n")
+    with pytest.raises(BadInput, match=r"vendors.a.margin.*environment TAPEDECK_VENDORS__A__MARGIN"):
+        load({"TAPEDECK_VENDORS__A__MARGIN": "1"}, folder)
+
+
+def test_it_is_told_what_sets_a_setting(tmp_path: Path) -> None:
+    folder = write(tmp_path, "[vendors.a]\nbus = 'zmq'\n")
+    assert where("vendors.a.bus", {}, folder).endswith("tapedeck.toml line 2")
+    assert where("kafka.port", {}, folder) == "the defaults"
+    assert where("kafka.port", {"TAPEDECK_KAFKA__PORT": "1"}, folder) == "environment TAPEDECK_KAFKA__PORT"
 
 
 def test_an_unknown_vendor_is_one_sentence(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tapedeck.endpoints import Server
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.log import meta
 from tapedeck.metrics import Snapshot
-from tapedeck.settings import Settings
+from tapedeck.settings import Settings, where
 from tapedeck.tape import lock
 from tapedeck.tape.ending import PATIENCE, Ending
 from tapedeck.tape.half import Half, Say
@@ -66,7 +66,12 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
     """
     table = settings.vendor(vendor)
     address = bus or table.bus
-    buses.check(address, vendors.get(vendor), table.symbols)
+    try:
+        buses.check(address, vendors.get(vendor), table.symbols)
+    except BadInput as e:
+        if bus:
+            raise
+        raise BadInput(f"{e} (vendors.{vendor} is set in {where(f'vendors.{vendor}.bus')})") from e
     folder = settings.tape_dir(vendor, src)
     who = [vendor, "--src", str(src), "--parent", str(os.getpid())]
     with (
