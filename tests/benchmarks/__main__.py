@@ -22,6 +22,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     encode,
     encode_bytes,
     last_minute,
+    live,
     publisher,
     read_arctic,
     read_columns,
