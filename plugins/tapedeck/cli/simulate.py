@@ -36,7 +36,11 @@ DEFAULT_RATE, DEFAULT_BURST = 100.0, 1.0
 @click.option(
     "--ledger", metavar="FILE", help="JSON lines: each fault as it was done, then totals by stream."
 )
-@click.option("--bus", metavar="zmq:tcp://HOST:PORT", help="Where to publish, if not at the vendor's bus.")
+@click.option(
+    "--bus", metavar="ADDRESS",
+    help="Where to publish, if not at the vendor's bus: zmq:tcp://HOST:PORT, websocket:ws://HOST:PORT (as a "
+    "venue) or nats:nats://HOST:PORT/SUBJECT (which tells nobody who listens: it begins at once).",
+)  # fmt: skip
 @click.option("--wait-subscribers", type=int, default=1, show_default=True, help="Begin when so many listen.")
 @click.option(
     "--wait-timeout", default="5m", show_default=True, help="Give up when they have not come by then."

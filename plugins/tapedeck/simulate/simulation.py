@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from tapedeck import vendors
-from tapedeck.buses import captured, zeromq_endpoint
+from tapedeck.buses import captured, nats_url, zeromq_endpoint
 from tapedeck.errors import BadInput
 from tapedeck.settings import Settings
 from tapedeck.simulate import market
@@ -18,6 +18,8 @@ from tapedeck.simulate.faults import commit, parse_faults
 from tapedeck.simulate.ledger import Ledger
 from tapedeck.simulate.player import Player
 from tapedeck.simulate.stage import Stage
+from tapedeck.simulate.stage_nats import NatsStage
+from tapedeck.simulate.stage_websocket import WebsocketStage
 
 LINGER_S = 120.0
 LINGER_STOPPED_S = 10.0
@@ -53,34 +55,45 @@ class Rehearsed(Struct, frozen=True):
 
     simulation: Simulation
     vendor: vendors.Vendor
-    endpoint: str
+    bus: str
 
 
 def rehearse(settings: Settings, simulation: Simulation) -> Rehearsed:
     """Check all that was asked for, captured files to their last line.
 
     Raises BadInput for an unknown vendor, a speed or rate that is none, a fault that is none, a bus that
-    is not ZeroMQ, and a file that is missing, cut off or no capture.
+    can't be played on, and a file that is missing, cut off or no capture.
     """
     vendor = vendors.get(simulation.vendor)
     bus = simulation.bus or settings.vendor(simulation.vendor).bus
-    if not bus.startswith("zmq:"):
+    if not bus.startswith(("zmq:", "nats:", "websocket:ws://")):
         raise BadInput(
             f"the bus of {simulation.vendor} is {bus!r}, which can't be simulated: "
-            "give --bus zmq:tcp://127.0.0.1:PORT"
+            "give --bus zmq:tcp://127.0.0.1:PORT, websocket:ws://127.0.0.1:PORT or nats:nats://HOST:PORT/SUBJECT"
         )
-    endpoint = zeromq_endpoint(bus)
     if simulation.speed is not None and not 0 < simulation.speed < 1e9:
         raise BadInput(f"the speed {simulation.speed:g} is no pace: give a number above 0, or max")
     if simulation.wait_subscribers < 0 or simulation.wait_timeout < 0:
         raise BadInput("a number of subscribers or a time to wait is negative: give 0 or more")
+    if bus.startswith("zmq:"):
+        zeromq_endpoint(bus)
+    elif bus.startswith("nats:"):
+        nats_url(bus)
     parse_faults(simulation.faults)
     if bool(simulation.files) == (simulation.synthetic is not None):
         raise BadInput("captured files and a synthetic market exclude each other: give one of them")
     for file in simulation.files:
         captured.check(file)
     _source(simulation, 0)
-    return Rehearsed(simulation, vendor, endpoint)
+    return Rehearsed(simulation, vendor, bus)
+
+
+def _stage(bus: str, vendor: vendors.Vendor) -> Stage | NatsStage | WebsocketStage:
+    if bus.startswith("zmq:"):
+        return Stage(zeromq_endpoint(bus))
+    if bus.startswith("nats:"):
+        return NatsStage(nats_url(bus))
+    return WebsocketStage(bus.removeprefix("websocket:"), vendor)
 
 
 def run(
@@ -98,7 +111,7 @@ def run(
     simulation, vendor = rehearsed.simulation, rehearsed.vendor
     ledger = Ledger(simulation.ledger, vendor)
     try:
-        stage = Stage(rehearsed.endpoint)
+        stage = _stage(rehearsed.bus, vendor)
     except Exception:
         ledger.discard()
         raise
