@@ -68,7 +68,7 @@ class WebsocketStage:
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"{len(self._listening)} of {count} connections came to {self.endpoint} in {seconds:g} "
-                    "s: start `tapedeck collect` first, or give --wait-subscribers 0 or a longer --wait-timeout"
+                    "s: start `tapedeck collect` first, or give --wait-subscribers 0 or more --wait-timeout"
                 )
             time.sleep(0.05)
         return True
