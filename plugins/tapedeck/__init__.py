@@ -1,12 +1,13 @@
 """tapedeck: records the market's tape, keeps it, checks it, and plays it back.
 
-`tapedeck.read` and `tapedeck.timeline` are the doors for research, `tapedeck.gaps` and `tapedeck.reconcile`
-those of the checks; importing this is quick, what they need is loaded when they are called.
+`tapedeck.read`, `stream`, `libraries`, `symbols` and `timeline` are the doors for research, `tapedeck.gaps`
+and `tapedeck.reconcile` those of the checks; importing this is quick, what they need is loaded when they are
+called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from tapedeck.reports.day import Day
     from tapedeck.settings import Settings
 
-__all__ = ["condition", "gaps", "read", "reconcile", "report", "timeline"]
+__all__ = [
+    "condition", "gaps", "libraries", "read", "reconcile", "report", "stream", "symbols", "timeline",
+]  # fmt: skip
 
 
 def read(
@@ -30,9 +33,11 @@ def read(
     tail: bool = True,
     require: str = "",
     as_of: str | int | datetime | None = None,
+    arrow: bool = False,
     settings: Settings | None = None,
 ) -> Any:
-    """The messages of `<vendor>.<kind>` as a pandas DataFrame; see `tapedeck.store.read.read`.
+    """The messages of `<vendor>.<kind>` as a pandas DataFrame, or as a pyarrow.Table where `arrow` is true;
+    see `tapedeck.store.read.read`.
 
     `require="available"` raises Incomplete, with the days' names, where a day that [start, end) meets is
     not available or closed by its report; "degraded" lets days with known gaps pass too.
@@ -43,7 +48,54 @@ def read(
         from tapedeck.reports import doors
 
         doors.require(library, symbol, start, end, require, settings=settings)
-    return read_frame(library, symbol, start, end, columns, tail=tail, as_of=as_of, settings=settings)
+    return read_frame(
+        library, symbol, start, end, columns, tail=tail, as_of=as_of, arrow=arrow, settings=settings
+    )
+
+
+def stream(
+    library: str,
+    symbol: str | Sequence[str],
+    start: str | int | datetime,
+    end: str | int | datetime,
+    columns: Sequence[str] | None = None,
+    *,
+    rows: int = 1_000_000,
+    tail: bool = True,
+    as_of: str | int | datetime | None = None,
+    arrow: bool = False,
+    settings: Settings | None = None,
+) -> Iterator[Any]:
+    """What `read` gives, in frames of about so many rows, for slices larger than memory; see
+    `tapedeck.store.stream.stream`."""
+    from tapedeck.store.stream import stream as stream_frames
+
+    return stream_frames(
+        library,
+        symbol,
+        start,
+        end,
+        columns,
+        rows=rows,
+        tail=tail,
+        as_of=as_of,
+        arrow=arrow,
+        settings=settings,
+    )
+
+
+def libraries(settings: Settings | None = None) -> list[str]:
+    """The libraries, `<vendor>.<kind>`, that were made for the vendors of the settings, sorted."""
+    from tapedeck.store import library as store
+
+    return store.names(settings)
+
+
+def symbols(library: str, settings: Settings | None = None) -> list[str]:
+    """The symbols that Arctic holds anything of in a library, sorted. Raises BadInput for a wrong name."""
+    from tapedeck.store import library as store
+
+    return store.symbols(library, settings)
 
 
 def timeline(vendor: str, settings: Settings | None = None) -> Timeline:

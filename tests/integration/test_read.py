@@ -18,7 +18,7 @@ from tapedeck import message as m
 from tapedeck.errors import BadInput, Mismatch, Unavailable
 from tapedeck.log import client
 from tapedeck.settings import Kafka, Settings, Writer
-from tapedeck.slices import NS, format_time
+from tapedeck.slices import NS, Slice, format_time
 from tapedeck.store import library
 from tapedeck.store.rebuild import rebuild
 from tests.integration.test_writer import until, windows_of, writing
@@ -57,6 +57,8 @@ def test_times_and_types_are_exact(settings: Settings, log: Published) -> None:
         assert found["ts_event"].isna().tolist() == [False, True]
         assert found["price"].tolist()[1] == 0.1
         assert found.attrs["messages"] == 2
+        found["size"] *= 2  # a frame is the caller's own
+        assert frame(settings)["size"].tolist() == [1.0, 2.5]
         rebuild(settings, VENDOR, library.named(settings, TRADES).around(T0))
 
 
@@ -145,6 +147,37 @@ def test_every_kind_has_its_rows(settings: Settings, log: Published) -> None:
     ]
     assert found("status", "*")["text"].tolist() == ["up"]
     assert found("status")["text"].tolist() == []
+
+
+def test_a_slice_comes_in_frames_that_make_up_the_whole(settings: Settings, log: Published) -> None:
+    log.publish(*(trade(T0 + i * NS, i + 1, ("BTCUSDT", "ETHUSDT")[i % 2]) for i in range(600)))
+    rebuild(settings, VENDOR, Slice(T0, T0 + 300 * NS))  # five windows of 30 a symbol; the rest is the tail
+    for symbol in ("BTCUSDT", ["BTCUSDT", "ETHUSDT"]):
+        whole = tapedeck.read(TRADES, symbol, T0, T0 + HOUR, settings=settings)
+        frames = list(tapedeck.stream(TRADES, symbol, T0, T0 + HOUR, rows=70, settings=settings))
+        assert len(frames) > 5
+        assert all(0 < len(one) <= 120 for one in frames)
+        pd.testing.assert_frame_equal(pd.concat(frames), whole)
+    assert list(tapedeck.stream(TRADES, "BTCUSDT", T0 + HOUR, T0 + 2 * HOUR, settings=settings)) == []
+
+
+def test_arrow_has_the_same_values_and_types(settings: Settings, log: Published) -> None:
+    log.publish(trade(T0 + 1, 2**53 + 1), m.Trade("BTCUSDT", 0, T0 + 2, 7, 6, 3, 0.1, 2.5, -1))
+    table = tapedeck.read(TRADES, "BTCUSDT", T0, T0 + NS, arrow=True, settings=settings)
+    assert table.column_names == ["ts_recv", *frame(settings).columns]
+    assert str(table.schema.field("ts_recv").type) == "timestamp[ns, tz=UTC]"
+    assert table["ts_recv"].cast("int64").to_pylist() == [T0 + 1, T0 + 2]
+    assert table["seq"].to_pylist() == [2**53 + 1, 7]
+    assert str(table["seq"].type) == "int64"
+    assert table["ts_event"].null_count == 1
+    assert json.loads(table.schema.metadata[b"messages"]) == 2
+
+
+def test_libraries_and_symbols_are_listed(settings: Settings, log: Published) -> None:
+    log.publish(trade(T0, 1), trade(T0, 1, "ETHUSDT"))
+    rebuild(settings, VENDOR, library.named(settings, TRADES).around(T0))
+    assert TRADES in tapedeck.libraries(settings)
+    assert tapedeck.symbols(TRADES, settings) == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_several_symbols_come_merged_by_time(settings: Settings, log: Published) -> None:

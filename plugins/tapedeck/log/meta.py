@@ -188,7 +188,8 @@ def _read_whole(settings: Settings, consumer: Consumer) -> Sequence[tuple[int, b
     consumer.assign([TopicPartition(name, 0, low)])
     deadline = time.monotonic() + 3 * client.CONTACT_SECONDS
     while time.monotonic() < deadline:
-        for message in consumer.consume(1000, 0.02):
+        first = consumer.poll(0.5)  # `consume` would wait out its whole timeout
+        for message in [first, *consumer.consume(1000, 0)] if first is not None else []:
             error = message.error()
             if error is not None and error.name() == "_PARTITION_EOF":
                 return found

@@ -84,9 +84,9 @@ class Stored:
         """The offset that was read through in a topic; 0 where it was not read."""
         return max((c.next for c in self.claims if c.topic_id == topic_id), default=0)
 
-    def rows(self, kind: str) -> Columns:
-        """The kept messages; the document must have been read whole."""
-        return decode(kind, self.document)
+    def rows(self, kind: str, places: bool = True) -> Columns:
+        """The kept messages; the document must have been read whole. `places`: with `topic` and `offset`."""
+        return decode(kind, self.document, places)
 
 
 def document_id(start: int, symbol: str) -> str:
@@ -153,6 +153,13 @@ def load(collection: Collection[Document], symbols: Sequence[str], of: Slice) ->
     query = {"sy": symbols[0] if len(symbols) == 1 else {"$in": list(symbols)}, "s": _within(of)}
     found = collection.find(query).sort([("sy", 1), ("s", 1)])
     return [stored(document) for document in found]
+
+
+def sizes(collection: Collection[Document], symbols: Sequence[str], of: Slice) -> Iterator[tuple[int, int]]:
+    """(start in UTC ns, rows) of each document of these symbols that starts in the slice."""
+    query = {"sy": {"$in": list(symbols)}, "s": _within(of)}
+    for document in collection.find(query, {"_id": 0, "start": 1, "c": 1}):
+        yield document["start"] * MS, document["c"]
 
 
 def in_partition(collection: Collection[Document], partition: int, of: Slice) -> Iterator[Stored]:

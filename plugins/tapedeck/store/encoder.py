@@ -70,8 +70,9 @@ def encode(columns: Columns) -> dict[str, Any]:
     return stored
 
 
-def decode(kind: str, document: Mapping[str, Any]) -> Columns:
-    """The messages that `encode` was given, exactly. Raises Mismatch where a byte has changed."""
+def decode(kind: str, document: Mapping[str, Any], places: bool = True) -> Columns:
+    """The messages that `encode` was given, exactly; without `topic` and `offset` where no `places` are
+    wanted. Raises Mismatch where a byte has changed."""
     symbol = document["sy"]
     if _crc(document) != document["crc"]:
         raise Mismatch(
@@ -98,9 +99,9 @@ def decode(kind: str, document: Mapping[str, Any]) -> Columns:
         **common,
         "prev": _unchain(_unpack(prev, count), common["seq"]) if prev_chained else _unpack(prev, count),
         "src": _unpack(src, count),
-        "topic": _unpack(topic, count).astype(np.int32),
-        "offset": _unpack(offset, count),
     }
+    if places:
+        arrays |= {"topic": _unpack(topic, count).astype(np.int32), "offset": _unpack(offset, count)}
     levels = None
     if rows is not None:
         side, first = cells["side"], np.cumsum(rows) - rows
@@ -221,11 +222,13 @@ def _pack(column: Array) -> list[Any]:
 
 
 def _unpack(packed: list[Any], count: int) -> Array:
+    if len(packed) == 2:
+        first, step = packed
+        return np.full(count, first, np.int64) if not step else first + step * np.arange(count)
     column = np.empty(count, np.int64)
-    if count:
-        column[0] = packed[0]
-        column[1:] = packed[1] if len(packed) == 2 else np.frombuffer(packed[2], packed[1])
-    return np.cumsum(column)
+    column[0] = packed[0]
+    column[1:] = np.frombuffer(packed[2], packed[1])
+    return np.cumsum(column, out=column)
 
 
 def _compress(column: Array) -> bytes:

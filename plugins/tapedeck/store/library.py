@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.message import KINDS
-from tapedeck.settings import Settings, Vendor
+from tapedeck.settings import Settings, Vendor, load
 from tapedeck.slices import NS, Slice
 from tapedeck.store import database, generations
 from tapedeck.store.database import Document
@@ -130,6 +130,19 @@ def symbols_of(settings: Settings, name: str) -> list[str]:
     library = named(settings, name)
     with database.answering(settings):
         return sorted(library.collection.distinct("sy"))
+
+
+def names(settings: Settings | None = None) -> list[str]:
+    """The libraries made for the vendors of the settings (the file's, if none are given), sorted."""
+    deck = endpoints.resolve(settings or load())
+    with database.answering(deck):
+        found = database.collection(deck, "libraries").distinct("_id", {"vendor": {"$in": [*deck.vendors]}})
+    return sorted(found)
+
+
+def symbols(name: str, settings: Settings | None = None) -> list[str]:
+    """`symbols_of`, of the settings file if none are given."""
+    return symbols_of(endpoints.resolve(settings or load()), name)
 
 
 def _owner(vendor: str, prefix: str) -> str:

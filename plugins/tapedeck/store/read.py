@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -33,8 +34,9 @@ def read(
     *,
     tail: bool = True,
     as_of: Time | None = None,
+    arrow: bool = False,
     settings: Settings | None = None,
-) -> pd.DataFrame:
+) -> Any:
     """The messages of one or more symbols with `start <= ts_recv < end`, in order.
 
     Parameters
@@ -46,6 +48,8 @@ def read(
     tail : join what only the log holds yet; False reads Arctic alone, without Kafka.
     as_of : what Arctic held at that time, by MongoDB's clock, whatever was repaired since; the tail is left
         out, since a log does not say when it was appended to.
+    arrow : give a pyarrow.Table, `ts_recv` its first column, the same types, null for NaT; the frame's
+        `messages` and `notes` are JSON in the schema's metadata.
 
     Returns
     -------
@@ -61,10 +65,11 @@ def read(
     several = not isinstance(symbol, str)
     symbols = [check_symbol(s) for s in dict.fromkeys([symbol] if isinstance(symbol, str) else symbol)]
     of = make_slice(instant(start), instant(end))
+    places = len(symbols) > 1 or not {"topic", "offset"}.isdisjoint(columns or ())
     if as_of is not None:
         answer = tails.as_of(deck, one, symbols, of, instant(as_of))
     else:
-        answer = (tails.up_to_now if tail else tails.stored)(deck, one, symbols, of)
+        answer = (tails.up_to_now if tail else tails.stored)(deck, one, symbols, of, places)
     for name, found in answer.columns.items():
         if not len(found):
             _check_symbol(deck, one, name)
@@ -73,7 +78,16 @@ def read(
         whole = whole.in_order()
     frame = _frame(whole if len(whole) else empty(one.kind), several, columns)
     frame.attrs = {"messages": len(whole), "notes": list(answer.notes)}
-    return frame
+    return _table(frame) if arrow else frame
+
+
+def _table(frame: pd.DataFrame) -> Any:
+    import pyarrow as pa  # heavy, and only needed here
+
+    said = {name: json.dumps(value) for name, value in frame.attrs.items()}
+    frame = frame.reset_index()
+    frame.attrs = {}
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(said)
 
 
 def instant(time: Time) -> int:
@@ -117,11 +131,16 @@ def _frame(whole: Columns, several: bool, wanted: Sequence[str] | None) -> pd.Da
     table.update(row_values(whole))
     if whole.kind == "status":
         table["text"] = whole["text"]
-    more = {name: spread(whole[name]).astype(np.int64) for name in ("topic", "offset")}
     if wanted is not None:
+        more = {n: spread(whole[n]).astype(np.int64) for n in ("topic", "offset") if n in whole}
         table = {name: _column(name, table | more, len(spread(whole["seq"])), whole.kind) for name in wanted}
     stamps = pd.DatetimeIndex(spread(whole["ts_recv"]).astype("datetime64[ns]"), name="ts_recv")
-    return pd.DataFrame(table, index=stamps.tz_localize("UTC"))
+    # A single document's columns lie in the bytes that MongoDB gave, which nobody may write to.
+    table = {
+        name: column.copy() if isinstance(column, np.ndarray) and not column.flags.writeable else column
+        for name, column in table.items()
+    }
+    return pd.DataFrame(table, index=stamps.tz_localize("UTC"), copy=False)
 
 
 def _column(name: str, table: dict[str, Any], rows: int, kind: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from tapedeck.columns import Columns, concat
-from tapedeck.log import meta
+from tapedeck.log import topics
 from tapedeck.log.decode import decode_records
 from tapedeck.log.plan import Plan
 from tapedeck.log.read import read as read_log
@@ -31,13 +31,12 @@ class Answer:
     notes: tuple[str, ...]
 
 
-def stored(settings: Settings, one: Library, symbols: Sequence[str], of: Slice) -> Answer:
-    """What Arctic holds, alone."""
+def stored(
+    settings: Settings, one: Library, symbols: Sequence[str], of: Slice, places: bool = True
+) -> Answer:
+    """What Arctic holds, alone. `places`: with the columns `topic` and `offset`."""
     held = _documents(settings, one, symbols, of)
-    found = {
-        symbol: between(concat(one.kind, [s.rows(one.kind) for s in held[symbol]]), of) for symbol in symbols
-    }
-    return Answer(found, _partial(held))
+    return Answer({symbol: _rows(one.kind, held[symbol], of, places) for symbol in symbols}, _partial(held))
 
 
 def as_of(settings: Settings, one: Library, symbols: Sequence[str], of: Slice, time: int) -> Answer:
@@ -57,14 +56,16 @@ def as_of(settings: Settings, one: Library, symbols: Sequence[str], of: Slice, t
     return Answer(found, _partial(held))
 
 
-def up_to_now(settings: Settings, one: Library, symbols: Sequence[str], of: Slice) -> Answer:
+def up_to_now(
+    settings: Settings, one: Library, symbols: Sequence[str], of: Slice, places: bool = True
+) -> Answer:
     """What Arctic holds and, of the log, what it does not hold yet, through the window function.
 
     Raises Unavailable where Kafka or MongoDB do not answer. Positions are read before documents, and
     documents before the log, so that what is written meanwhile is seen in one or in both of them.
     """
     saved = positions.read(settings, one.vendor)
-    pins = meta.read(settings).topics(one.vendor)
+    pins = topics.verified(settings, one.vendor)
     count = pins.live[-1].partitions
     homes = {symbol: partition_of(symbol, count) for symbol in symbols}
     margin = parse_duration(settings.vendor(one.vendor).margin)
@@ -80,14 +81,19 @@ def up_to_now(settings: Settings, one: Library, symbols: Sequence[str], of: Slic
                 for s in held[symbol]
             ]
             tail = beyond(through, fresh.of(symbol))
+            if not len(tail) and voids is None:
+                found[symbol] = _rows(one.kind, held[symbol], of, places)
+                continue
             rows = joined(one.kind, [s.rows(one.kind) for s in held[symbol]], tail)
-            if len(tail) or voids is not None:
-                backfills = frozenset({pins.backfill.number})
-                rows = build(
-                    symbol, of, rows, voids, margin, partition=home, backfills=backfills
-                ).kept  # fmt: skip
+            backfills = frozenset({pins.backfill.number})
+            rows = build(symbol, of, rows, voids, margin, partition=home, backfills=backfills).kept
             found[symbol] = between(rows, of)
     return Answer(found, (*_notes(plan, saved), *_partial(held)))
+
+
+def _rows(kind: str, held: Sequence[Stored], of: Slice, places: bool) -> Columns:
+    """The documents' rows; those that lie wholly outside are not decoded."""
+    return between(concat(kind, [s.rows(kind, places) for s in held if s.span.meets(of.start, of.end)]), of)
 
 
 def _documents(
