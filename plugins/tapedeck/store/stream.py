@@ -37,6 +37,10 @@ def stream(
     deck = endpoints.resolve(settings or load())
     one, of = libraries.named(deck, library), make_slice(instant(start), instant(end))
     symbols = [symbol] if isinstance(symbol, str) else list(symbol)
+
+    def between(start: int, end: int) -> Any:
+        return read(library, symbol, start, end, columns, tail=tail, as_of=as_of, arrow=arrow, settings=deck)
+
     at, width = of.start, 1
     for stop in _edges(_sizes(deck, one, symbols, of), one.window, rows):
         if at < (stop := min(stop, of.end)):
@@ -48,7 +52,7 @@ def stream(
             at = stop
     while at < of.end:  # nobody has counted what only the log holds
         stop = min(one.around(at).start + width * one.window, of.end)
-        frame = read(library, symbol, at, stop, columns, tail=tail, as_of=as_of, arrow=arrow, settings=deck)
+        frame = between(at, stop)
         if len(frame):
             yield frame
         width = 2 * width if len(frame) < rows // 2 else max(1, width // 2)
