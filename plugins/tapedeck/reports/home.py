@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from tapedeck.errors import BadInput, Mismatch, Unavailable
-from tapedeck.reports import render
+from tapedeck.reports import render, scorecard
 from tapedeck.reports.day import Day, from_json
 from tapedeck.reports.gather import Gathered
 from tapedeck.settings import Settings
@@ -49,7 +49,7 @@ def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
     entry: dict[str, Any] = {
         "vendor": day.vendor, "day": day.day, "verdict": day.verdict, "sentence": day.sentence,
         "messages": day.messages, "conditions": day.conditions, "run": run, "who": who,
-        "made": format_time(at // 10**9 * 10**9),
+        "made": format_time(at // 10**9 * 10**9), "score": scorecard.of_day(day),
     }  # fmt: skip
     try:
         (own / day.day).mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from tapedeck.reports import svg
 from tapedeck.reports.day import Day
+from tapedeck.reports.scorecard import Score, scores
 from tapedeck.reports.tallies import RULES
 from tapedeck.slices import parse_time
 
@@ -69,16 +70,26 @@ def superseded(page: bytes, newest: str) -> bytes:
 
 
 def index_page(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    """Vendors × days of verdicts, newest month first, then the newest reports."""
+    """Vendors × days of verdicts with each vendor's month in a line, newest month first; then the newest
+    reports."""
     months: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
     for e in entries:
         months.setdefault(e["day"][:7], {}).setdefault(e["vendor"], {})[int(e["day"][8:])] = e
     return _render(
         "index.html",
         months=[(month, sorted(found.items())) for month, found in sorted(months.items(), reverse=True)],
-        vendors=sorted({e["vendor"] for e in entries}),
+        scored=_by_month(scores(entries)), vendors=sorted({e["vendor"] for e in entries}),
         newest=sorted(entries, key=lambda e: (e["day"], e["vendor"]), reverse=True)[:100],
     )  # fmt: skip
+
+
+def _by_month(some: Sequence[Score]) -> dict[str, list[tuple[Score, Markup]]]:
+    """Each month's scores, and the trend of its messages as a small plot."""
+    found: dict[str, list[tuple[Score, Markup]]] = {}
+    for one in some:
+        trend = Markup(svg.trend(one.messages, "Messages by day"))  # noqa: S704
+        found.setdefault(one.month, []).append((one, trend))
+    return found
 
 
 def slug(symbol: str) -> str:
