@@ -306,3 +306,20 @@ def test_a_lease_is_held_by_one_and_found_again_when_it_has_run_out(
         monkeypatch.setattr(held, "_renewed", time.monotonic() - lease.SECONDS)
         with pytest.raises(Unavailable, match="has run out"):
             held.check()
+
+
+def test_a_slice_of_which_kafka_has_deleted_some_is_refused_unless_what_is_left_is_wanted(
+    settings: Settings,
+) -> None:
+    log = Published(settings)
+    log.register(T0)
+    log.publish(*(trade(T0 + i * NS, i + 1) for i in range(1, 60)))
+    log.close(T0 + 300 * NS)
+    log.cut(30)
+    of, to = Slice(T0, T0 + 60 * NS), f"kafka:{settings.kafka.prefix}left"
+    with pytest.raises(BadInput, match="Kafka has deleted records of binance_usdm .*--partial"):
+        replay.prepare(settings, VENDOR, of, to)
+    origin = Origin(who="test", started=time.time_ns())
+    receipt = replay.replay(settings, VENDOR, of, to, origin=origin, partial=True)
+    assert (receipt.complete, receipt.counts["written"]) == (False, 30)
+    assert any("Kafka has deleted" in note for note in receipt.notes)

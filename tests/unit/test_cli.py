@@ -89,7 +89,7 @@ MORE = {
         (("replay", VENDOR, *DAY, *TO, "--speed", "0"), "can't run at speed '0': write max"),
         (("replay", VENDOR, *DAY, "--to", "parquet:x", "--speed", "1"), "leave the speed at max"),
         (("replay", VENDOR, *DAY, *TO, "--raw"), "raw payloads go onto a bus only"),
-        (("receipts", "--job", "repair"), "the jobs are replay, backfill, reconcile and void"),
+        (("receipts", "--job", "repair"), "the jobs are replay, backfill, history, reconcile and void"),
         (("findings", "--status", "done"), "the states are open, repairing, closed, accepted"),
         (("findings", "accept", "3f9a", "--reason", ""), "a finding is accepted with a reason"),
         (("findings", "accept", "mine", "--reason", "so"), "'mine' is no finding's id"),

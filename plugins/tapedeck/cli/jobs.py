@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 @click.option("--restamp", is_flag=True, help="Into a new topic: CreateTime is the time of the replay.")
 @click.option("--raw", is_flag=True, help="Onto a bus: the vendor's own payloads, from a collector's tape.")
 @click.option("--tape", default="", metavar="FOLDER", help="Which tape, where there are several.")
+@click.option("--partial", is_flag=True, help="Also where Kafka has deleted some of the slice.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt (or the plan) as one JSON object.")
 def replay(
     vendor: str, start: str, end: str, to: str, symbols: str | None, kinds: str | None, speed: str,
-    rate: int | None, restamp: bool, raw: bool, tape: str, only_plan: bool, as_json: bool,
+    rate: int | None, restamp: bool, raw: bool, tape: str, partial: bool, only_plan: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Play a vendor's messages with START <= receipt time < END to a topic, onto a bus, into a store.
 
@@ -63,7 +64,7 @@ def replay(
     origin = Origin(who=person(), started=time.time_ns())
     some: dict[str, Any] = {
         "symbols": _list(symbols), "kinds": _list(kinds), "speed": speed, "rate": rate or 0,
-        "restamp": restamp, "from_tape": raw, "tape": tape,
+        "restamp": restamp, "from_tape": raw, "tape": tape, "partial": partial,
     }  # fmt: skip
     if only_plan:
         order, plan = job.prepare(deck, vendor, of, to, **some)
@@ -222,6 +223,8 @@ def _whole(one: Receipt) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"≤{edge}:{count:,}" for edge, count in value.items()) or "-"
     if isinstance(value, list):
         return "+".join(map(str, value)) or "all"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -30,6 +30,8 @@ LONGEST_NAP = 1.0
 ENDS = 1_000
 """So many hand-overs at the beginning and at the end are compared to see a drift."""
 _EDGES = np.geomspace(1_000, 1e13, 601)
+BARS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000)
+"""The histogram's upper edges, ms."""
 """Bins of lateness, ns: each is 3.9 % wider than the one before."""
 T = TypeVar("T")
 
@@ -46,6 +48,8 @@ class Lateness(Struct, frozen=True, kw_only=True):
     p99: float
     max: float
     drift: float
+    histogram: dict[str, int] = {}
+    """So many messages by how late they were at most, in ms; `more` beyond the last."""
 
 
 def parse_speed(text: str) -> float:
@@ -121,8 +125,15 @@ class Pace:
         drift = float(np.median(self._lasts) - np.median(self._firsts))
         return Lateness(
             messages=total, p50=percentile(0.5), p95=percentile(0.95), p99=percentile(0.99),
-            max=round(self._longest / 1e6, 3), drift=round(drift / 1e6, 3),
+            max=round(self._longest / 1e6, 3), drift=round(drift / 1e6, 3), histogram=self._histogram(),
         )  # fmt: skip
+
+    def _histogram(self) -> dict[str, int]:
+        """By `BARS`: a bin of 4 % counts where its upper edge lies; bars of none are left out."""
+        bars = np.searchsorted(np.array(BARS) * 1e6, np.append(_EDGES, np.inf))
+        counts = np.bincount(bars, self._counts, len(BARS) + 1).astype(int).tolist()
+        names = [*(f"{bar:g}" for bar in BARS), "more"]
+        return {name: count for name, count in zip(names, counts, strict=True) if count}
 
 
 class Cap:

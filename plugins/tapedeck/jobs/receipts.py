@@ -57,7 +57,7 @@ class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=False):
     version: str = importlib.metadata.version("tapedeck")
     code: int = 0
     """The window function's version where the job wrote windows, else 0."""
-    lateness: dict[str, float] = {}
+    lateness: dict[str, Any] = {}
     """Of a paced job: how late messages were, in ms (see `jobs.pacing.Lateness`)."""
 
     def to_json(self) -> bytes:
@@ -87,7 +87,7 @@ def issue(
     asked: dict[str, Any] | None = None,
     notes: tuple[str, ...] = (),
     code: int = 0,
-    lateness: dict[str, float] | None = None,
+    lateness: dict[str, Any] | None = None,
 ) -> Receipt:
     """Make a receipt that ends now, and keep it durably.
 

@@ -38,13 +38,14 @@ Progress = Callable[[int, int], object]
 def prepare(
     settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
     kinds: Sequence[str] = (), *, speed: str = "max", rate: int = 0, restamp: bool = False,
-    from_tape: bool = False, tape: str = "",
+    from_tape: bool = False, tape: str = "", partial: bool = False,
 ) -> tuple[Order, Plan]:  # fmt: skip
     """The order and its frozen plan. Writes nothing, and looks at all that could be wrong.
 
     `speed`: max, or so many times real time. `rate`: so many records of the log a second at most.
     `restamp`: CreateTime is the time of the replay. `from_tape`: raw payloads, of the tape in the folder
-    `tape`. Raises BadInput for a vendor of which nothing is recorded, a symbol that it does not have, and
+    `tape`. `partial`: also where Kafka has deleted some of the slice, which is refused else.
+    Raises BadInput for a vendor of which nothing is recorded, a symbol that it does not have, and
     a target that can't be replayed into.
     """
     settings.vendor(vendor)
@@ -74,6 +75,12 @@ def prepare(
         _check_symbols(settings, vendor, of, wanted)
         partitions = sorted({partition_of(symbol, count) for symbol in wanted}) or None
         plan = resolve(settings, vendor, target.reads(), partitions=partitions)
+        if plan.expired and not partial:
+            raise BadInput(
+                f"Kafka has deleted records of {vendor} {of} (partitions "
+                f"{', '.join(map(str, plan.expired))}): replay a later slice, or what is left with --partial; "
+                "what was deleted is in Arctic (`tapedeck read`) or on the tape (--raw)"
+            )
     return structs.replace(target.order, plan=plan.digest), plan
 
 
@@ -145,7 +152,7 @@ def replay(
     settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
     kinds: Sequence[str] = (), *, origin: Origin, progress: Progress = lambda done, total: None,
     say: Say = lambda line: None, speed: str = "max", rate: int = 0, restamp: bool = False,
-    from_tape: bool = False, tape: str = "",
+    from_tape: bool = False, tape: str = "", partial: bool = False,
 ) -> Receipt:  # fmt: skip
     """The whole job in this process: prepare, look, copy part after part, receipt.
 
@@ -153,7 +160,7 @@ def replay(
     """
     order, plan = prepare(
         settings, vendor, of, to, symbols, kinds, speed=speed, rate=rate, restamp=restamp,
-        from_tape=from_tape, tape=tape,
+        from_tape=from_tape, tape=tape, partial=partial,
     )  # fmt: skip
     target = _target(settings, order)
     if target.refuses_late:

@@ -11,6 +11,7 @@ import re
 
 from tapedeck.errors import BadInput
 from tapedeck.jobs.order import Copied, Order, Preview
+from tapedeck.jobs.pacing import Cap
 from tapedeck.jobs.target import Say, label
 from tapedeck.log.meta import Meta
 from tapedeck.log.plan import Plan
@@ -42,8 +43,6 @@ class ArcticTarget:
         owner = f"{self._prefix}_{order.vendor}"
         if owner in settings.vendors or any(pin.vendor == owner for pin in known.pins.values()):
             raise BadInput(f"the libraries {owner}.* are those of the vendor {owner}: take another prefix")
-        if order.rate:
-            raise BadInput("a replay into Arctic has no limit of its reading yet: leave out --rate")
 
     def reads(self) -> Slice:
         """Whole windows: their content does not depend on who asks."""
@@ -89,7 +88,7 @@ class ArcticTarget:
     def _rebuilt(self, plan: Plan, part: int, dry: bool) -> Rebuilt:
         if not dry:
             library.ensure(self._settings, self.order.vendor, self._prefix)
-        libraries, order = self._libraries(), self.order
+        libraries, order, cap = self._libraries(), self.order, Cap(self.order.rate)
         only: frozenset[Key] | None = None
         if order.symbols:
             only = frozenset(
@@ -100,5 +99,5 @@ class ArcticTarget:
             )
         return rebuild_partition(
             self._settings, order.vendor, order.slice, part, within=plan, only=only, by="replay",
-            libraries=libraries, dry=dry,
+            libraries=libraries, dry=dry, seen=lambda records: cap.took(len(records)),
         )  # fmt: skip

@@ -17,6 +17,7 @@ from tapedeck.errors import Incomplete, Unavailable
 from tapedeck.log import meta
 from tapedeck.log.meta import VendorTopics
 from tapedeck.log.plan import Plan
+from tapedeck.log.read import Records
 from tapedeck.log.resolve import resolve
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
@@ -79,17 +80,20 @@ def rebuild_partition(
     records: int = RECORDS,
     libraries: dict[str, Library] | None = None,
     dry: bool = False,
+    seen: Callable[[Records], object] = lambda records: None,
 ) -> Rebuilt:
     """`rebuild` for one partition. `progress` counts records.
 
     `only`: no other windows. `late`: offsets that are to be read in any case, since messages that came
     late lie there. `records`: about how many to hold at once.
 
+    `seen` is shown every batch of records as it is read; it may wait, to spare others.
+
     `libraries`: by kind, into which; the vendor's own by default. `dry`: write nothing, only say what
     would be.
     """
     pins, into = meta.read(settings).topics(vendor), libraries or library.ensure(settings, vendor)
-    part = _Partition(settings, vendor, partition, pins, into, of, within, dict(late or {}), by, dry)
+    part = _Partition(settings, vendor, partition, pins, into, of, within, dict(late or {}), by, dry, seen)
     total, planned, done = Rebuilt(), 0, 0
     for windows, plan in part.stretches(records):
         planned = planned or plan.records
@@ -118,6 +122,7 @@ class _Partition:
     late: dict[str, tuple[int, int]]
     by: str
     dry: bool = False
+    seen: Callable[[Records], object] = lambda records: None
 
     def stretches(self, records: int) -> Iterator[tuple[Windows, Plan]]:
         """All windows that meet the slice, so many at a time that about `records` are read for them.
@@ -172,7 +177,7 @@ class _Partition:
         with database.answering(self.settings):
             standing = {kind: self._standing(kind, spans, only) for kind, spans in windows.items()}
         every = [stored for found in standing.values() for parts in found.values() for stored in parts]
-        log = reread(self.settings, plan, self.partition, self.pins, every, self.late)
+        log = reread(self.settings, plan, self.partition, self.pins, every, self.late, self.seen)
         if not self.dry:
             undecodable.enter(self.settings, self.vendor, log.undecodable)
         inside = sum(plan.slice.start <= u.timestamp_ms * 1_000_000 < plan.slice.end for u in log.undecodable)

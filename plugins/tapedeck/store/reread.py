@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -12,7 +12,7 @@ from tapedeck.log import client
 from tapedeck.log.decode import Undecodable, decode_records
 from tapedeck.log.meta import VendorTopics
 from tapedeck.log.plan import Claim, Plan, Range
-from tapedeck.log.read import read
+from tapedeck.log.read import Records, read
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings
 from tapedeck.store.documents import Stored
@@ -65,8 +65,11 @@ def reread(
     pins: VendorTopics,
     standing: Sequence[Stored],
     late: Spans,
+    seen: Callable[[Records], object] = lambda records: None,
 ) -> Reread:
     """Read one partition of a plan, and on to where the stored windows and the late messages reach.
+
+    `seen` is shown every batch of records as it is read; it may wait.
 
     Raises Incomplete where Kafka deleted some of it after the plan was made.
     """
@@ -76,6 +79,7 @@ def reread(
     voids: list[Columns] = []
     bad: dict[tuple[str, int], Undecodable] = {}
     for records in read(settings, ranges):
+        seen(records)
         decoded = decode_records(records, plan.partitions)
         bad.update({(u.topic_id, u.offset): u for u in decoded.undecodable})
         for kind, columns in decoded.messages.items():
