@@ -39,6 +39,18 @@ def measure_quiet(bench: Bench) -> Result:
     return _measure(bench, bench.quiet)
 
 
+@benchmark("rebuild_unchanged")
+def measure_unchanged(bench: Bench) -> Result:
+    """A night over a day that stands, beside writing it."""
+    settings, log = bench.settings, bench.trades
+    with workers() as pool:
+        baseline = repeat(lambda: _once(settings, log, pool))
+        value = repeat(lambda: rate(log.messages, lambda: _work(settings, log, pool)))
+    return Result(
+        value=value, unit="messages/s", baseline_name="writing it", baseline=baseline, must=Must(3.0)
+    )
+
+
 def _measure(bench: Bench, log: MadeLog) -> Result:
     with workers() as pool:
         value = repeat(lambda: _once(bench.settings, log, pool))
@@ -51,12 +63,13 @@ def _measure(bench: Bench, log: MadeLog) -> Result:
 def _once(settings: Settings, log: MadeLog, pool: ProcessPoolExecutor) -> float:
     database.client(settings).drop_database(f"arctic_{log.vendor}")
 
-    def work() -> None:
-        plan = resolve(settings, log.vendor, log.slice)
-        part = partial(_part, settings, log.vendor, log.slice, plan)
-        assert sum(pool.map(part, range(log.pin.partitions))) == log.messages
+    return rate(log.messages, lambda: _work(settings, log, pool))
 
-    return rate(log.messages, work)
+
+def _work(settings: Settings, log: MadeLog, pool: ProcessPoolExecutor) -> None:
+    plan = resolve(settings, log.vendor, log.slice)
+    part = partial(_part, settings, log.vendor, log.slice, plan)
+    assert sum(pool.map(part, range(log.pin.partitions))) == log.messages
 
 
 def _part(settings: Settings, vendor: str, of: Slice, plan: Plan, partition: int) -> int:

@@ -19,6 +19,8 @@ from tapedeck.log.timeline import timeline
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
+from tests.published import T0 as RECENT
+from tests.published import Published
 from tests.topics import contents, row, rows
 
 VENDOR = "binance_usdm"
@@ -312,12 +314,12 @@ def test_a_slice_of_which_kafka_has_deleted_some_is_refused_unless_what_is_left_
     settings: Settings,
 ) -> None:
     log = Published(settings)
-    log.register(T0)
-    log.publish(*(trade(T0 + i * NS, i + 1) for i in range(1, 60)))
-    log.close(T0 + 300 * NS)
+    log.register(RECENT)
+    log.publish(*(trade(RECENT + i * NS) for i in range(1, 60)))
+    log.close(RECENT + 300 * NS)
     log.cut(30)
-    of, to = Slice(T0, T0 + 60 * NS), f"kafka:{settings.kafka.prefix}left"
-    with pytest.raises(BadInput, match="Kafka has deleted records of binance_usdm .*--partial"):
+    of, to = Slice(RECENT, RECENT + 60 * NS), f"kafka:{settings.kafka.prefix}left"
+    with pytest.raises(BadInput, match=r"Kafka has deleted records of binance_usdm .*--partial"):
         replay.prepare(settings, VENDOR, of, to)
     origin = Origin(who="test", started=time.time_ns())
     receipt = replay.replay(settings, VENDOR, of, to, origin=origin, partial=True)

@@ -78,8 +78,8 @@ def prepare(
         if plan.expired and not partial:
             raise BadInput(
                 f"Kafka has deleted records of {vendor} {of} (partitions "
-                f"{', '.join(map(str, plan.expired))}): replay a later slice, or what is left with --partial; "
-                "what was deleted is in Arctic (`tapedeck read`) or on the tape (--raw)"
+                f"{', '.join(map(str, plan.expired))}): replay a later slice, or what is left with "
+                "--partial; what was deleted is in Arctic (`tapedeck read`) or on the tape (--raw)"
             )
     return structs.replace(target.order, plan=plan.digest), plan
 
