@@ -20,7 +20,9 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
-from tapedeck.airflow.params import exact_times, some_vendors, times
+from tapedeck.airflow import links
+from tapedeck.airflow.notifier import callbacks
+from tapedeck.airflow.params import backfill_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
@@ -31,9 +33,10 @@ Json = dict[str, Any]
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULTS,
-    params={**some_vendors(), **times(), **exact_times()},
+    params=backfill_form(),
     tags=["tapedeck", "backfill"],
     doc_md=__doc__,
+    **callbacks(),
 )
 def nightly_backfill() -> None:
     @task
@@ -67,6 +70,7 @@ def nightly_backfill() -> None:
             for line in frozen.table().splitlines():
                 say("%s", line)
             plans.keep(settings, frozen)
+            links.leads_to_plan(frozen.digest)
         found: Json = to_builtins(order)
         return found
 
@@ -97,13 +101,15 @@ def nightly_backfill() -> None:
         from tapedeck.airflow import connections, nightly
 
         made = nightly.receipt(connections.load(), of["vendor"], orders, rebuilt, origin())
+        links.leads_to_receipt(made.id)
         say("receipt %s: %s", made.id, made.line)
         return {"id": made.id, "outcome": made.outcome, "counts": made.counts}
 
     of = vendors()
     orders = plan.expand(of=of)
     rebuilt = rebuild.expand_kwargs(parts(orders))
-    receipt.partial(orders=orders, rebuilt=rebuilt).expand(of=of)
+    links.with_plan(orders)
+    links.with_receipt(receipt.partial(orders=orders, rebuilt=rebuilt).expand(of=of))
 
 
 nightly_backfill()

@@ -9,8 +9,11 @@ stand, in order of receipt: no resends, copies, voided messages or heartbeats.
 - `arctic:PREFIX`: the libraries `PREFIX_<vendor>.<kind>`, built as the vendor's own.
 - `parquet:DIR`: files by vendor, kind, day and symbol, in a folder of its own.
 
-- **plan** freezes the offsets to read and prints them, with what they hold, what that takes and what the
-  target holds already; it writes nothing, and refuses a target that is a vendor's own or someone else's.
+- **plan** freezes the offsets to read, stores the plan and prints it, with what it holds, what that takes and
+  what the target holds already; it writes nothing, and refuses a target that is a vendor's own or someone
+  else's. *Only the plan* ends here.
+- **approval** passes at once, unless the plan is larger than the settings allow unasked: then it waits
+  (*Browse → Required Actions*). Rejected, or unanswered for too long, the run is red and nothing was written.
 - **copy**, one a partition (one in all in time or onto a bus), brings the target to hold its share.
 - **receipt** says what was done, with counts, digests and lateness: `tapedeck receipts`.
 
@@ -23,7 +26,10 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from tapedeck.airflow.params import exact_times, one_vendor, replay_target, selection, times
+from tapedeck.airflow import links
+from tapedeck.airflow.approval import ApproveAbove
+from tapedeck.airflow.notifier import callbacks
+from tapedeck.airflow.params import replay_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
@@ -34,70 +40,42 @@ Json = dict[str, Any]
     catchup=False,
     max_active_runs=4,
     default_args=DEFAULTS,
-    params={**one_vendor(), **times(), **replay_target(), **selection(), **exact_times()},
+    params=replay_form(),
     tags=["tapedeck", "replay"],
     doc_md=__doc__,
+    **callbacks(),
 )
 def replay() -> None:
     @task
     @in_one_sentence
     def plan(params: Json | None = None) -> list[Json]:
         """Freeze the plan, show it, and look at all that could be wrong."""
-        from msgspec import to_builtins
-
-        from tapedeck.airflow import connections
-        from tapedeck.jobs import plans, replay
-        from tapedeck.jobs.target import label
+        from tapedeck.airflow import connections, replaying
 
         asked = params or {}
-        settings = connections.load()
-        order, frozen = replay.prepare(
-            settings, asked["vendor"], slice_in_force(asked), asked["to"],
-            asked["symbols"] or (), asked["kinds"] or (), speed=str(asked["speed"] or "max"),
-            restamp=bool(asked["restamp"]),
-        )  # fmt: skip
-        for line in replay.shown(settings, order, frozen):
-            say("%s", line)
-        plans.keep(settings, frozen)
-        return [
-            {"order": to_builtins(order), "part": part, "label": label(part)}
-            for part in replay.parts(settings, order)
-        ]
+        return replaying.plan(connections.load(), asked, slice_in_force(asked), say)
 
     @task(map_index_template="{{ task.op_kwargs['label'] }}")
     @in_one_sentence
     def copy(order: Json, part: int, label: str) -> Json:
         """Bring one part of the target to hold its share of the slice."""
-        from msgspec import convert, to_builtins
+        from tapedeck.airflow import connections, replaying
 
-        from tapedeck.airflow import connections
-        from tapedeck.jobs import plans, replay
-        from tapedeck.jobs.order import Order
-
-        settings, asked = connections.load(), convert(order, Order)
-        frozen = plans.load(settings, asked.plan)
-        copied: Json = to_builtins(replay.copy_part(settings, asked, frozen, part, say))
-        return copied
+        return replaying.copy(connections.load(), order, part, say)
 
     @task
     @in_one_sentence
     def receipt(planned: list[Json], copied: list[Json]) -> Json:
         """Prove what was copied."""
-        from msgspec import convert
+        from tapedeck.airflow import connections, replaying
 
-        from tapedeck.airflow import connections
-        from tapedeck.jobs import plans, replay
-        from tapedeck.jobs.order import Copied, Order
+        return replaying.receipt(connections.load(), planned, copied, origin(), say)
 
-        settings, asked = connections.load(), convert(planned[0]["order"], Order)
-        frozen = plans.load(settings, asked.plan)
-        parts = [convert(part, Copied) for part in copied]
-        made = replay.finish(settings, asked, frozen, parts, origin())
-        say("receipt %s: %s", made.id, made.line)
-        return {"id": made.id, "outcome": made.outcome, "counts": made.counts}
-
-    planned = plan()
-    receipt(planned, copy.expand_kwargs(planned))
+    planned = links.with_plan(plan())
+    approval = ApproveAbove(task_id="approval", plan_task="plan", subject="Approve this replay?")
+    copied = copy.expand_kwargs(planned)
+    planned >> approval >> copied
+    links.with_receipt(receipt(planned, copied))
 
 
 replay()

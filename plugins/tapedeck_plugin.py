@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from tapedeck.airflow.links import PlanLink, ReceiptLink
+
 Event = MutableMapping[str, Any]
 
 
@@ -40,3 +42,4 @@ class TapedeckPlugin(AirflowPlugin):
             "category": "browse",
         },
     ]
+    operator_extra_links = [PlanLink(), ReceiptLink()]

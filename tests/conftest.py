@@ -108,6 +108,12 @@ uri = "{mongo}"
 database = "tapedeck_airflow"
 [airflow]
 port = {servers.free_port()}
+users = {{vic = "viewer", uma = "user", olga = "op"}}
+[approval]
+messages = 1000
+duration = "90m"
+wait = "60s"
+by = ["olga"]
 [vendors.binance_usdm]
 symbols = ["BTCUSDT", "ETHUSDT"]
 [vendors.binance_spot]
@@ -121,6 +127,7 @@ symbols = ["BTCUSDT", "ETHUSDT"]
             state=state,
             settings_file=settings_file,
             AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
+            AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL="2",
             AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True",  # hourly runs wait until a test is about them
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapedeck.embedded import process, stack
+from tapedeck.embedded import airflow, process, stack
 from tapedeck.embedded.airflow_api import Client
 from tapedeck.embedded.ports import is_free
 from tapedeck.settings import Kafka, Mongo, Settings
@@ -37,6 +37,10 @@ class AirflowStack(msgspec.Struct, frozen=True):
     settings: Settings
     settings_file: Path
     api: Client
+
+    def as_user(self, user: str) -> Client:
+        """Its REST API as another of its users."""
+        return Client(self.settings.airflow.url, *airflow.login(self.settings, user))
 
 
 def free_port(count: int = 1) -> int:

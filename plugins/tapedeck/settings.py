@@ -29,7 +29,7 @@ FILE_NAME = "tapedeck.toml"
 PREFIX = "TAPEDECK_"
 NOT_SETTINGS = {"TAPEDECK_SETTINGS"}
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d")
-SECRETS = ("password", "secret", "key.pem", "token")
+SECRETS = ("password", "secret", "key.pem", "token", "webhook")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -68,8 +68,37 @@ class Airflow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: str = "admin"
     password: str = ""
     """Empty: made up once and kept in the state directory."""
+    users: dict[str, Literal["viewer", "user", "op", "admin"]] = {}
+    """More users of the embedded Airflow by role; their passwords are made up and kept as `password` is."""
     slots: Count = 2
     """How many tasks work on the log at once: slots of the embedded Airflow's pool `tapedeck`."""
+
+
+class Jobs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When somebody is told of a job that takes too long."""
+
+    alert_after: str = "8h"
+    """A run that has not ended so long after it was queued is told of."""
+
+
+class Approval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run by hand that is larger than one of these waits until a person has approved it."""
+
+    messages: Count = 20_000_000
+    bytes: Count = 10_000_000_000
+    duration: str = "4h"
+    """As the plan foresees it."""
+    wait: str = "8h"
+    """Unanswered for so long it fails, having written nothing."""
+    by: list[str] = []
+    """Airflow's users who may answer; empty: `airflow.user` alone."""
+
+
+class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told of jobs that failed, are late or wait for a person."""
+
+    webhook: str = ""
+    """Gets a JSON object with `text`, `title`, `severity` and `link` by POST; empty: nobody, but the log."""
 
 
 class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -238,6 +267,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka: Kafka = Kafka()
     mongo: Mongo = Mongo()
     airflow: Airflow = Airflow()
+    jobs: Jobs = Jobs()
+    approval: Approval = Approval()
+    notify: Notify = Notify()
     tape: Tape = Tape()
     writer: Writer = Writer()
     store: Store = Store()
@@ -429,6 +461,9 @@ def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) ->
 
     durations = [
         ("kafka.retention", settings.kafka.retention),
+        ("jobs.alert_after", settings.jobs.alert_after),
+        ("approval.duration", settings.approval.duration),
+        ("approval.wait", settings.approval.wait),
         ("tape.segment_age", settings.tape.segment_age),
         ("tape.keep_age", settings.tape.keep_age),
         ("writer.grace", settings.writer.grace),

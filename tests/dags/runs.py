@@ -50,13 +50,21 @@ class Run(msgspec.Struct, frozen=True):
             f"?map_index={index}&deserialize=true",
         )["value"]
 
-    def log(self, task: str, index: int = -1) -> list[dict[str, Any]]:
-        """The events that the task's first try has logged."""
-        answer = self.api.call(
-            "GET",
-            f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances/{task}/logs/1?map_index={index}",
+    def link(self, task: str, name: str, index: int = -1) -> str:
+        """Where a button on the task's page leads."""
+        return str(
+            self.api.call(
+                "GET",
+                f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances/{task}/links?map_index={index}",
+            )["extra_links"][name]
         )
-        return [event for event in answer["content"] if isinstance(event, dict)]
+
+    def log(self, task: str, index: int = -1) -> list[dict[str, Any]]:
+        """The events that the task's tries have logged."""
+        tries = max(self.tries(task))
+        path = f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances/{task}/logs"
+        answers = [self.api.call("GET", f"{path}/{n}?map_index={index}") for n in range(1, tries + 1)]
+        return [event for answer in answers for event in answer["content"] if isinstance(event, dict)]
 
     def said(self, task: str, index: int = -1) -> list[str]:
         """What the task told."""

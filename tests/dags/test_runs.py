@@ -73,7 +73,7 @@ def test_a_replayed_topic_holds_the_same_messages_and_again_adds_nothing(
     topic = asked["to"].removeprefix("kafka:")
     held = contents(tape.settings, topic)
     assert held == rows(tape.messages, 4)
-    assert first.states("copy") == {f"partition {p}": "success" for p in range(4)}
+    assert first.states("copy") == {f"{VENDOR} {OF} partition {p}": "success" for p in range(4)}
     assert first.said("plan")[:2] == [f"slice {OF}", f"{VENDOR} {OF}"]
     receipt = receipts.find(tape.settings, first.result("receipt")["id"])
     assert (receipt.outcome, receipt.counts["written"], receipt.complete) == ("written", 180, True)
@@ -91,7 +91,7 @@ def test_a_run_in_time_writes_a_new_topic_in_one_task_and_says_how_late_it_was(
     asked = conf(speed="3600", restamp=True)  # an hour in a second
     done = runs.run(airflow_stack.api, "replay", asked)
     assert done.state == "success", done.tasks
-    assert done.states("copy") == {"all partitions": "success"}
+    assert done.states("copy") == {f"{VENDOR} {OF} all partitions": "success"}
     assert done.said("plan")[-1] == "not to be repeated: what was sent before is not told apart"
     receipt = receipts.find(tape.settings, done.result("receipt")["id"])
     assert (receipt.counts["written"], receipt.lateness["messages"]) == (180, 180)

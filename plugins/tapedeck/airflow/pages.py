@@ -1,4 +1,4 @@
-"""Pages of receipts and of quality reports inside Airflow, for whoever may open its plugins.
+"""Pages inside Airflow: receipts, plans, quality reports for whoever may open its plugins, and our forms.
 
 The library is imported inside the handlers: what a plugin imports at its top is frozen into workers.
 """
@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from html import escape
+from pathlib import Path
 from urllib.parse import quote
 
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag, requires_access_view
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
 
+from tapedeck.airflow import form
 from tapedeck.errors import BadInput, TapedeckError
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'self'"
+)
 _STYLE = """
 :root { color-scheme: light dark; font: 14px/1.5 system-ui, sans-serif }
 body { margin: 1.5rem }
@@ -24,9 +30,17 @@ table { border-collapse: collapse }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #8884 }
 td { font-variant-numeric: tabular-nums }
 pre { overflow-x: auto }
+form { max-width: 44rem }
+label { display: block; font-weight: 600 }
+input:not([type=checkbox]), select, textarea { width: 100%; padding: .3rem }
+input, select, textarea { box-sizing: border-box; font: inherit }
+small { display: block; opacity: .75 }
+button { font: inherit; padding: .4rem 1.6rem }
+.wrong { color: #c0392b; font-weight: 600 }
 """
 
 app = FastAPI(docs_url=None, openapi_url=None)
+app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
 _open_to = [Depends(requires_access_view(AccessView.PLUGINS))]
 
 
@@ -60,6 +74,28 @@ def receipt(identity: str) -> str:
     return _page(f"Receipt {one.id}", whole)
 
 
+@app.get("/plan/{digest}", dependencies=_open_to, response_class=HTMLResponse)
+def plan(digest: str) -> str:
+    """A stored plan, as a person was shown it."""
+    from tapedeck.airflow import connections
+    from tapedeck.jobs import plans
+
+    lines = plans.readable(connections.load(), digest)
+    return _page(f"Plan {digest}", f"<pre>{escape(chr(10).join(lines))}</pre>")
+
+
+def _form(dag: str) -> None:
+    @app.get(f"/run/{dag}", dependencies=[Depends(requires_access_dag("POST", DagAccessEntity.RUN, dag))])
+    def run(request: Request, user: GetUserDep) -> HTMLResponse:
+        """The DAG's form, filled in as the address says."""
+        given = {name: request.query_params.getlist(name) for name in request.query_params}
+        return HTMLResponse(_page(*form.form(dag, given, user.get_name())))
+
+
+for _dag in form.FORMS:
+    _form(_dag)
+
+
 @app.get("/reports/{path:path}", dependencies=_open_to)
 def report(path: str) -> Response:
     """A page of the quality reports, or its JSON."""
@@ -76,9 +112,11 @@ def report(path: str) -> Response:
 
 @app.exception_handler(HTTPException)
 async def to_login(request: Request, error: HTTPException) -> Response:
-    """A person who is not logged in is sent to the login and back."""
+    """A person who is not logged in is sent to the login and back; one who may not is told so."""
     if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"/api/v2/auth/login?next={quote(str(request.url), safe='')}", 307)
+    if error.status_code == 403 and "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(_page("Not for you", f"<p>{_MAY_NOT}</p>"), 403)
     return JSONResponse({"detail": error.detail}, error.status_code)
 
 
@@ -91,12 +129,16 @@ async def in_one_sentence(request: Request, error: TapedeckError) -> Response:
 
 @app.middleware("http")
 async def guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    """No scripts, nothing from elsewhere, no frames but Airflow's."""
+    """No scripts but ours, nothing from elsewhere, no frames but Airflow's."""
     response = await go_on(request)
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
 
+_MAY_NOT = (
+    "You are logged in, but may not start runs: your role only reads. Ask someone who may "
+    "(Airflow's roles user, op and admin), or send them this page's address: it carries the whole form."
+)
 _NOTHING = "<p>No job has finished yet.</p>"
 
 

@@ -11,8 +11,20 @@ from airflow.sdk import Param
 from tapedeck.message import KINDS
 from tapedeck.settings import load
 
+Form = dict[str, Param]
+
 _SOME = "Only some of it"
 _EXACT = "Times in writing (UTC, to the nanosecond)"
+
+
+def replay_form() -> Form:
+    """The fields of the DAG `replay`, for Airflow's form and for ours."""
+    return {**one_vendor(), **times(), **replay_target(), **selection(), **exact_times()}
+
+
+def backfill_form() -> Form:
+    """The fields of the DAG `nightly_backfill`, for Airflow's form and for ours."""
+    return {**some_vendors(), **times(), **exact_times()}
 
 
 def vendors() -> list[str]:
@@ -65,7 +77,7 @@ def times() -> dict[str, Param]:
     """A slice of time by picker, to the minute. The picker is in the browser's zone, and sends UTC."""
     return {
         name: Param(
-            None, type=["null", "string"], format="date-time", title=name.capitalize(),
+            None, type=["null", "string"], format="date-time", title=f"{name.capitalize()} (sent as UTC)",
             description=f"{which}, to the minute, in the zone that the picker names. Below: in UTC, finer",
         )
         for name, which in (("start", "The first instant"), ("end", "The instant after the last"))
@@ -83,6 +95,16 @@ def exact_times() -> dict[str, Param]:
     }  # fmt: skip
 
 
+def dry_run() -> dict[str, Param]:
+    """Whether only the plan is wanted."""
+    return {
+        "dry_run": Param(
+            False, type="boolean", title="Only the plan",
+            description="Show in the task plan what would be done, and end: nothing is written",
+        )
+    }  # fmt: skip
+
+
 def replay_target() -> dict[str, Param]:
     """Where a replay goes, and how fast."""
     return {
@@ -96,6 +118,12 @@ def replay_target() -> dict[str, Param]:
             "max", type=["null", "string"], examples=["max", "1", "10"], title="Speed",
             description="max: as fast as possible; 1: real time, 10: ten times that, all in one task",
         ),
+        "rate": Param(
+            None, type=["null", "integer"], title="At most", minimum=1,
+            description="So many records of the log a second, each task; empty: as many as it can. For "
+            "example 20000, where live writers must not be slowed",
+        ),
+        **dry_run(),
         "restamp": Param(
             False, type="boolean", title="Stamp anew",
             description="Into a new topic: CreateTime is the time of the replay, not that of receipt",

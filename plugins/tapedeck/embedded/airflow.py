@@ -38,13 +38,15 @@ COMPONENTS = {
 """The other three processes, and what Airflow's health page calls each."""
 
 
-def login(settings: Settings) -> tuple[str, str]:
-    """The admin's user and password: those that are set, else the password that `up` made up and kept.
+def login(settings: Settings, user: str = "") -> tuple[str, str]:
+    """A user and password, the admin's by default: those that are set, else what `up` made up and kept.
 
     Raises Unavailable where there is neither.
     """
-    user = settings.airflow.user
-    password = settings.airflow.password or _read_table(password_file(settings)).get(user, "")
+    kept = _read_table(password_file(settings))
+    user = user or settings.airflow.user
+    password = settings.airflow.password if user == settings.airflow.user else ""
+    password = password or kept.get(user, "")
     if not password:
         raise Unavailable(
             f"no password of {user!r} for Airflow is known: "
@@ -54,12 +56,19 @@ def login(settings: Settings) -> tuple[str, str]:
 
 
 def keep_password(settings: Settings) -> None:
-    """Put the admin's password where Airflow reads it, made up where none is set and none was kept."""
-    user, path = settings.airflow.user, password_file(settings)
+    """Put the users' passwords where Airflow reads them, made up where none is set and none was kept."""
+    path = password_file(settings)
     kept = _read_table(path)
-    password = settings.airflow.password or kept.get(user) or secrets.token_urlsafe(12)
-    if kept.get(user) != password:
-        _keep(path, {**kept, user: password})
+    made = {user: kept.get(user) or secrets.token_urlsafe(12) for user in _users(settings)}
+    if settings.airflow.password:
+        made[settings.airflow.user] = settings.airflow.password
+    if {**kept, **made} != kept:
+        _keep(path, {**kept, **made})
+
+
+def _users(settings: Settings) -> dict[str, str]:
+    """Roles by user."""
+    return {**settings.airflow.users, settings.airflow.user: "admin"}
 
 
 def password_file(settings: Settings) -> Path:
@@ -174,7 +183,7 @@ def environment(settings: Settings, url: str, database: str) -> dict[str, str]:
     }
     fixed = {
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{settings.airflow.user}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in _users(settings).items()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file(settings)),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "CORE__FERNET_KEY": keys["fernet"],

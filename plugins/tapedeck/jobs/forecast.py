@@ -27,8 +27,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     def line(self) -> str:
         """In a sentence."""
         return (
-            f"at most {self.messages:,} messages, about {_size(self.bytes)}, "
-            f"in about {_duration(self.seconds)}"
+            f"at most {self.messages:,} messages, about {size(self.bytes)}, in about {duration(self.seconds)}"
         )
 
 
@@ -48,7 +47,8 @@ def forecast(settings: Settings, order: Order, plan: Plan) -> Forecast:
     )  # fmt: skip
 
 
-def _size(n: float) -> str:
+def size(n: float) -> str:
+    """So many bytes, for people."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.0f} {unit}"
@@ -56,7 +56,8 @@ def _size(n: float) -> str:
     return f"{n:.1f} TB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """So many seconds, for people."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tapedeck.errors import Mismatch
+from collections.abc import Sequence
+
+from tapedeck.errors import BadInput, Mismatch
 from tapedeck.log.plan import Plan, from_json
 from tapedeck.settings import Settings
 from tapedeck.store import database
@@ -10,14 +12,28 @@ from tapedeck.store import database
 COLLECTION = "plans"
 
 
-def keep(settings: Settings, plan: Plan) -> str:
-    """Keep a plan and give its digest. Keeping it again changes nothing."""
+def keep(settings: Settings, plan: Plan, shown: Sequence[str] = ()) -> str:
+    """Keep a plan and give its digest. Keeping it again changes nothing but the lines that people read.
+
+    `shown`: what a person was shown of it, and of what it was for.
+    """
     document = {"vendor": plan.vendor, "slice": str(plan.slice), "plan": plan.to_json().decode()}
     with database.answering(settings):
         database.collection(settings, COLLECTION).update_one(
-            {"_id": plan.digest}, {"$setOnInsert": document}, upsert=True
+            {"_id": plan.digest},
+            {"$setOnInsert": document} | ({"$set": {"shown": list(shown)}} if shown else {}),
+            upsert=True,
         )
     return plan.digest
+
+
+def readable(settings: Settings, digest: str) -> list[str]:
+    """A kept plan for a person, line by line, as it was last shown. Raises BadInput where there is none."""
+    with database.answering(settings):
+        document = database.collection(settings, COLLECTION).find_one({"_id": digest})
+    if document is None:
+        raise BadInput(f"{digest[:40]!r} is no stored plan: a receipt and a task's log name theirs")
+    return list(document.get("shown") or from_json(document["plan"]).table().splitlines())
 
 
 def load(settings: Settings, digest: str) -> Plan:

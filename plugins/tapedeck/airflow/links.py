@@ -1,0 +1,75 @@
+"""Buttons on a task's page that lead to what it left, its plan or its receipt; and links to our forms."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow.sdk import BaseOperatorLink, XComArg, get_current_context
+
+PAGES = "/plugin/receipts/tapedeck"
+"""Where Airflow shows tapedeck's pages inside its own (see `tapedeck_plugin`)."""
+_led: dict[str, str] = {}
+"""By a link's key, where it leads, in this task's process."""
+
+
+class PlanLink(BaseOperatorLink):
+    """The plan that a task has frozen."""
+
+    name = "Plan"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """What `leads_to_plan` was told; Airflow keeps it once more when the task has ended."""
+        return _led.get(self.xcom_key, "")
+
+
+class ReceiptLink(BaseOperatorLink):
+    """The receipt that a task has left."""
+
+    name = "Receipt"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """What `leads_to_receipt` was told; Airflow keeps it once more when the task has ended."""
+        return _led.get(self.xcom_key, "")
+
+
+def with_plan(task: XComArg) -> XComArg:
+    """The task, mapped or not, with a button to its plan."""
+    return _with(task, PlanLink())
+
+
+def with_receipt(task: XComArg) -> XComArg:
+    """The task, mapped or not, with a button to its receipt."""
+    return _with(task, ReceiptLink())
+
+
+def leads_to_receipt(identity: str) -> None:
+    """The running task has left this receipt."""
+    _lead(ReceiptLink(), f"{PAGES}/receipt/{identity}")
+
+
+def leads_to_plan(digest: str) -> None:
+    """The running task has frozen this plan."""
+    _lead(PlanLink(), f"{PAGES}/plan/{digest}")
+
+
+def prefilled(dag: str, **conf: object) -> str:
+    """A link to the form of a DAG, filled in with this (see `tapedeck.airflow.form`)."""
+    pairs = [
+        (name, str(one))
+        for name, value in conf.items()
+        for one in (value if isinstance(value, (list, tuple)) else [value])
+    ]
+    return f"{PAGES}/run/{dag}?{urlencode(pairs)}"
+
+
+def _with(task: XComArg, link: BaseOperatorLink) -> XComArg:
+    task.operator.operator_extra_links = (link,)  # type: ignore[attr-defined]
+    return task
+
+
+def _lead(link: BaseOperatorLink, url: str) -> None:
+    """Kept at once, since Airflow asks a mapped task's class, which has no links of ours."""
+    _led[link.xcom_key] = url
+    context: Any = get_current_context()
+    context["ti"].xcom_push(key=link.xcom_key, value=url)

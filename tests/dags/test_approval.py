@@ -1,0 +1,122 @@
+"""A replay that is larger than the settings allow unasked waits for a person, and only for the right one."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+from tapedeck.jobs import plans, receipts
+from tapedeck.log import client
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice, format_time
+from tests.dags import runs
+from tests.dags.test_runs import DAY
+from tests.published import HOUR, VENDOR, Published, trade
+from tests.servers import AirflowStack
+
+MANY = 1001
+"""One more than the tests' settings allow unasked."""
+T0 = DAY.start - 72 * HOUR
+OF = Slice(T0, T0 + HOUR)
+
+
+@pytest.fixture(scope="module")
+def settings(airflow_stack: AirflowStack) -> Settings:
+    """The stack's settings; in its log, a file of so many trades."""
+    runs.loaded(airflow_stack.api, "replay")
+    log = Published(airflow_stack.settings)
+    log.load([trade(T0 + i * NS, i + 1, "MANYUSDT", src=1900) for i in range(MANY)], src=1900)
+    return airflow_stack.settings
+
+
+def conf(**more: Any) -> dict[str, Any]:
+    return {
+        "vendor": VENDOR, "start_exact": format_time(OF.start), "end_exact": format_time(OF.end),
+        "to": f"kafka:air.approved.{uuid.uuid4().hex[:8]}", **more,
+    }  # fmt: skip
+
+
+def waiting(stack: AirflowStack, run: str, patience: float = 120.0) -> None:
+    """Return once the run waits for a person."""
+    deadline = time.monotonic() + patience
+    path = f"/api/v2/dags/replay/dagRuns/{run}/taskInstances/approval"
+    while stack.api.call("GET", path)["state"] != "awaiting_input":
+        assert time.monotonic() < deadline, "the run has not begun to wait"
+        time.sleep(0.2)
+
+
+def answer(stack: AirflowStack, run: str, user: str, choice: str) -> str:
+    """Answer as a user; what Airflow says to it."""
+    said = stack.as_user(user).call(
+        "PATCH", f"/api/v2/dags/replay/dagRuns/{run}/taskInstances/approval/-1/hitlDetails",
+        {"chosen_options": [choice], "params_input": {}}, allow=(403, 409),
+    )  # fmt: skip
+    return str(said.get("detail", "taken"))
+
+
+def exists(settings: Settings, asked: dict[str, Any]) -> bool:
+    """Whether the target was made."""
+    return asked["to"].removeprefix("kafka:") in client.admin(settings).list_topics(timeout=10).topics
+
+
+def test_a_large_replay_waits_until_the_right_person_approves_and_links_to_plan_and_receipt(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    asked = conf()
+    run = runs.start(airflow_stack.as_user("uma"), "replay", asked)
+    waiting(airflow_stack, run)
+    assert not exists(settings, asked)
+    (detail,) = (
+        one
+        for one in airflow_stack.api.call("GET", f"/api/v2/dags/replay/dagRuns/{run}/hitlDetails")[
+            "hitl_details"
+        ]
+    )
+    assert "Asked for by **uma**" in detail["body"]
+    assert "it may be 1,001 messages, more than the 1,000 allowed unasked" in detail["body"]
+    assert f"{VENDOR} {OF}" in detail["body"]
+    assert "is not a respondent" in answer(airflow_stack, run, "uma", "Approve")
+    assert answer(airflow_stack, run, "vic", "Approve") == "Forbidden"
+    assert not exists(settings, asked)
+    assert answer(airflow_stack, run, "olga", "Approve") == "taken"
+    done = runs.wait(airflow_stack.api, "replay", run)
+    assert done.state == "success", done.tasks
+    assert "approved by olga" in done.said("approval")
+    receipt = receipts.find(settings, done.result("receipt")["id"])
+    assert (receipt.counts["written"], receipt.who) == (MANY, "uma")
+    assert done.link("receipt", "Receipt").endswith(f"/tapedeck/receipt/{receipt.id}")
+    assert done.link("plan", "Plan").endswith(f"/tapedeck/plan/{receipt.plan}")
+    assert plans.readable(settings, receipt.plan)[0] == f"{VENDOR} {OF}"
+
+
+def test_rejected_or_unanswered_a_run_is_red_and_has_written_nothing(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    slow = conf(speed="0.5")  # an hour in two
+    unanswered = runs.start(airflow_stack.api, "replay", slow)
+    rejected = runs.start(airflow_stack.api, "replay", asked := conf())
+    waiting(airflow_stack, rejected)
+    assert answer(airflow_stack, rejected, "olga", "Reject") == "taken"
+    for run, sentence in (
+        (rejected, "rejected by olga: nothing was written"),
+        (unanswered, "nobody has approved"),
+    ):
+        done = runs.wait(airflow_stack.api, "replay", run)
+        assert done.state == "failed"
+        assert any(sentence in told for told in done.errors("approval"))
+        assert done.states("copy") == {"-1": "upstream_failed"}
+    assert not exists(settings, slow)
+    assert not exists(settings, asked)
+
+
+def test_only_the_plan_writes_nothing_and_waits_for_nobody(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    asked = conf(dry_run=True)
+    done = runs.run(airflow_stack.api, "replay", asked)
+    assert (done.state, set(done.states("copy").values())) == ("success", {"skipped"})
+    assert done.said("plan")[-1] == "only the plan was asked for: nothing is written"
+    assert not exists(settings, asked)
