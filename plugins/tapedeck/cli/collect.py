@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tapedeck import logs, settings, vendors
-from tapedeck.slices import format_time
+from tapedeck.errors import BadInput
+from tapedeck.settings import Settings
+from tapedeck.slices import format_time, parse_slice
 from tapedeck.tape import collector, listing
 from tapedeck.tape import load as loading
+from tapedeck.tape import renormalise as renormalising
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.load import Loaded
 
@@ -54,21 +57,36 @@ def collect(vendor: str, src: int, bus: str, retire: bool) -> None:
 @click.argument("vendor")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--symbol", help="What payloads that name no symbol are about; redeems them from quarantine.")
+@click.option("--renormalise", is_flag=True, help="FILE is a collector's tape: publish it anew, see above.")
+@click.option("--from", "start", metavar="START", help="Of that tape only what came at or after START,")
+@click.option("--to", "end", metavar="END", help="and before END.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
-def load(vendor: str, files: tuple[Path, ...], symbol: str | None, as_json: bool) -> None:
+def load(
+    vendor: str, files: tuple[Path, ...], symbol: str | None, renormalise: bool, start: str | None,
+    end: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Publish captured files to the backfill topic with their own receipt times.
 
     Files are lines of `recv_ns payload`, plain, gzip or zstd. All are read whole before anything is
     published. Loading one again publishes only what did not come through before.
 
+    With --renormalise FILE is the folder of a collector's raw tape: all of it, or the slice, is published
+    again with today's normaliser, and what was published of it before is then void.
+
     \b
     Example:
       tapedeck load binance_usdm btcusdt_20240808.gz
+      tapedeck load binance_usdm .tapedeck/tape/binance_usdm/1 --renormalise --from 2h --to 1h
       tapedeck load binance_usdm btcusdt_20240808.gz --symbol BTCUSDT
     """
     deck = settings.load()
     deck.vendor(vendor)
     vendors.get(vendor)
+    if renormalise:
+        _renormalise(deck, vendor, files, symbol, start, end, as_json)
+        return
+    if start or end:
+        raise BadInput("--from and --to are for --renormalise: a captured file is loaded whole")
     captures = loading.check(vendor, files, symbol)
     done: list[Loaded] = []
     with _bar(sum(file.lines for file in captures)) as advance:
@@ -79,13 +97,7 @@ def load(vendor: str, files: tuple[Path, ...], symbol: str | None, as_json: bool
             if not as_json:
                 click.echo(_line(one))
     if as_json:
-        total = {
-            "messages": sum(sum(one.messages.values()) for one in done),
-            "refused": sum(sum(one.refused.values()) for one in done),
-            "present": sum(one.present for one in done),
-            "redeemed": sum(one.redeemed for one in done),
-        }
-        click.echo(json.dumps({**total, "files": msgspec.to_builtins(done)}))
+        _total(done)
 
 
 @click.command()
@@ -113,6 +125,35 @@ def tape(vendor: str, as_json: bool) -> None:
             click.echo(f"  {s.file:<35}  {span}  {s.lines:>12,} lines  {s.bytes:>15,} bytes  {through}")
         stamp = format_time(one.acknowledged) if one.acknowledged else "nothing yet"
         click.echo(f"  acknowledged by Kafka through {stamp}")
+
+
+def _renormalise(
+    deck: Settings, vendor: str, files: tuple[Path, ...], symbol: str | None, start: str | None,
+    end: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    if symbol or len(files) != 1:
+        raise BadInput("--renormalise takes the folder of one collector's tape, and no --symbol")
+    if (start is None) != (end is None):
+        raise BadInput("give both --from and --to, or neither for the whole tape")
+    of = parse_slice(start, end) if start is not None and end is not None else None
+    tape = renormalising.check(vendor, files[0].absolute())
+    with _bar(tape.lines) as advance:
+        done = renormalising.renormalise(deck, vendor, tape, of, advance)
+        advance(tape.lines)
+    if as_json:
+        _total([done])
+    else:
+        click.echo(f"{_line(done)}; what was published of it before is void")
+
+
+def _total(done: list[Loaded]) -> None:
+    total = {
+        "messages": sum(sum(one.messages.values()) for one in done),
+        "refused": sum(sum(one.refused.values()) for one in done),
+        "present": sum(one.present for one in done),
+        "redeemed": sum(one.redeemed for one in done),
+    }
+    click.echo(json.dumps({**total, "files": msgspec.to_builtins(done)}))
 
 
 def _line(one: Loaded) -> str:

@@ -16,6 +16,9 @@ from tapedeck.slices import NS, Slice
 
 PAUSE = 10 * NS
 """A collector beats each second: one that was silent for longer did not listen."""
+FILES = 1000
+"""Sources from here on are files; of a collector only its heartbeats say that it listened, whatever was
+published or voided of it later."""
 BEFORE = 3600 * NS
 """How far before the slice a change of the connection is looked for."""
 
@@ -43,7 +46,7 @@ def coverage(settings: Settings, vendor: str, of: Slice) -> dict[int, tuple[Slic
     for src, signs in _signs(settings, vendor, wide, live).items():
         found.setdefault(src, []).extend(listened(signs))
     for extent in known.extents:
-        if extent.topic_id == pinned.backfill.id and _holds(extent):
+        if extent.topic_id == pinned.backfill.id and extent.src >= FILES and _holds(extent):
             found.setdefault(extent.src, []).append(Slice(extent.first, extent.last + 1))
     clipped = {src: _within(spans, of) for src, spans in sorted(found.items())}
     return {src: spans for src, spans in clipped.items() if spans}

@@ -26,6 +26,11 @@ class Names:
         self._times: memoryview[int] = times.data
         self._at = 0
 
+    @classmethod
+    def none(cls) -> Names:
+        """Nothing came through before."""
+        return cls(np.zeros(0, np.int64))
+
     def has(self, ts_recv: int) -> bool:
         """Whether this time, above the last one asked for, is there."""
         times, at = self._times, self._at

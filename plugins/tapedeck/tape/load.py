@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,12 +13,13 @@ from tapedeck.log import client, quarantine, topics
 from tapedeck.log.quarantine import Entry
 from tapedeck.message import KIND_OF, Message, encode
 from tapedeck.settings import Settings
+from tapedeck.slices import Slice
 from tapedeck.tape import capture, lock
 from tapedeck.tape.capture import Capture
 from tapedeck.tape.history import History, Names
 from tapedeck.tape.lines import TOO_LONG
 from tapedeck.tape.sender import Sender
-from tapedeck.vendors import Chatter, Refusal, Vendor
+from tapedeck.vendors import Chatter, Normalised, Refusal
 
 POLL_LINES = 1000
 
@@ -71,37 +72,48 @@ def load(
     ), client.consumer(settings) as consumer:  # fmt: skip
         history = History(settings, consumer, pinned.backfill, vendor, file.src)
         names = history.names()
-        refused = _Refused(settings, vendor, file)
+        refused = Refused(settings, vendor, file.first, file.src)
         outbox = Sender(settings, pinned, file.src, history)
         try:
-            done = _walk(file, spoken, symbol, names, refused, outbox, progress, wanted)
+            said = capture.walk(file, spoken, symbol)
+            done = walk_into(
+                outbox, said, names, refused, progress, path=file.path, src=file.src, wanted=wanted
+            )
             outbox.finish()
         finally:
             outbox.close()
     return done
 
 
-def _walk(
-    file: Capture,
-    vendor: Vendor,
-    symbol: str | None,
-    names: Names,
-    refused: _Refused,
+def walk_into(
     outbox: Sender,
+    lines: Iterable[tuple[int, bytes, Normalised]],
+    names: Names,
+    refused: Refused,
     progress: Progress,
-    wanted: Wanted,
+    *,
+    path: Path,
+    src: int,
+    of: Slice | None = None,
+    wanted: Wanted = lambda message: True,
 ) -> Loaded:
-    """Every line of the file against what came through before."""
+    """Publish what lines say and `names` do not name; of a slice, only its messages.
+
+    Each line is (its stamp, payload, what it says). Redemptions go when all before them is acknowledged.
+    """
     messages: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     chatter: Counter[str] = Counter()
     present = 0
     redemptions = []
-    for number, (stamp, payload, said) in enumerate(capture.walk(file, vendor, symbol), 1):
+    for number, (stamp, payload, said) in enumerate(lines, 1):
         k = 0
         for one in said:
             if isinstance(one, Chatter):
                 chatter[one.name] += 1
+                continue
+            if of is not None and not of.start <= stamp + k < of.end:
+                k += 1
                 continue
             there = names.has(stamp + k)
             value = b"" if isinstance(one, Refusal) else encode(one)
@@ -110,7 +122,7 @@ def _walk(
                 if there or (stamp, k) in refused.known:
                     present += 1
                 else:
-                    outbox.refuse(Entry(payload, file.src, stamp, k, reason))
+                    outbox.refuse(Entry(payload, src, stamp, k, reason))
                     reasons[reason] += 1
             else:
                 if there:
@@ -128,18 +140,16 @@ def _walk(
         outbox.drain()  # a redemption says that the message is in the log
         for redemption in redemptions:
             outbox.refuse(redemption)
-    return Loaded(
-        str(file.path), file.src, dict(messages), dict(reasons), dict(chatter), present, len(redemptions)
-    )
+    return Loaded(str(path), src, dict(messages), dict(reasons), dict(chatter), present, len(redemptions))
 
 
-class _Refused:
-    """What of this file is in quarantine: `known` names all, `standing` those never redeemed."""
+class Refused:
+    """What of a source is in quarantine: `known` names all, `standing` those never redeemed."""
 
-    def __init__(self, settings: Settings, vendor: str, file: Capture) -> None:
+    def __init__(self, settings: Settings, vendor: str, first: int, src: int) -> None:
         entries: dict[tuple[int, int], Entry] = {}
         redeemed = set()
-        for entry in quarantine.read(settings, vendor, file.first, file.src):
+        for entry in quarantine.read(settings, vendor, first, src):
             name = entry.recv_ns, entry.k
             if entry.redeemed:
                 redeemed.add(name)
