@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tapedeck.checks import findings
+from tapedeck.checks import findings, steadiness
 from tapedeck.checks.attribution import Facts, attribute, explained, spell
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.checks.gaps import Chains, Head, Missing, Tail, chains, tails
@@ -25,6 +25,7 @@ from tapedeck.checks.heartbeats import (
 )
 from tapedeck.checks.look import Look, look
 from tapedeck.checks.report import Progress, Report
+from tapedeck.checks.steadiness import Steadiness
 from tapedeck.checks.stood import stood_before
 from tapedeck.columns import Columns, concat
 from tapedeck.log import meta, quarantine
@@ -40,7 +41,10 @@ from tapedeck.store import database, documents, library, positions
 
 HOUR = 3600 * 10**9
 MS = 1_000_000
-CHECKS = ("sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired")
+CHECKS = (
+    "sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired",
+    *steadiness.CHECKS,
+)  # fmt: skip
 """The checks that a gap check runs; a finding says which one found it."""
 
 
@@ -109,6 +113,12 @@ class _Check:
     undecodable: list[Undecodable] = field(default_factory=list)
     cut: dict[int, Look] = field(default_factory=dict)
     ends: dict[tuple[int, str], dict[str, Tail]] = field(default_factory=dict)
+    steady: Steadiness = field(init=False)
+    backfills: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steady = Steadiness(self.settings, self.vendor, self.of, self.counts)
+        self.backfills = frozenset(r.number for r in self.plan.ranges if r.start_reason == "extent")
 
     def take(self, seen: Look, stretch: Slice) -> None:
         """One partition of one stretch."""
@@ -117,6 +127,7 @@ class _Check:
         self.short += shortfalls(seen.partition, seen.beats, seen.stamps, stretch, seen.begun)
         if seen.cut is not None:
             self.cut.setdefault(seen.partition, seen)
+        self.steady.take(seen, stretch, tuple(self.backfills))
         status = seen.judged.get("status")
         resets: dict[str, list[int]] = {}
         if status is not None:
@@ -202,6 +213,9 @@ class _Check:
         yield from self._of_records([u for u in self.undecodable if not explained(facts, u)])
         for cut in self.cut.values():
             yield from self._of_cut(cut)
+        gaps = [gap for _, gap in self.missing]
+        yield from self.steady.found(facts.heard, gaps, self._make)
+        self.notes += self.steady.notes
 
     def _make(self, check: str, what: tuple[object, ...], **fields: Any) -> Finding:
         fields = {"symbol": WHOLE, "kind": WHOLE, "at": fields["start"], **fields}

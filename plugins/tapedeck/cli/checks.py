@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from tapedeck import endpoints, settings
 from tapedeck.cli.jobs import progress_of
 from tapedeck.cli.show import aligned
 from tapedeck.errors import BadInput
-from tapedeck.slices import format_time
+from tapedeck.slices import format_time, parse_slice, parse_time
 
 if TYPE_CHECKING:
     from tapedeck.checks.findings import Finding
@@ -66,6 +67,46 @@ def reconcile(vendor: str, start: str, end: str, repair: bool, as_json: bool) ->
     with progress_of("partitions") as progress:
         report = doors.reconcile(vendor, start, end, repair=repair, progress=progress)
     return _show(report, as_json)
+
+
+@click.command()
+@click.argument("vendor")
+@click.option("--at", default="now", help="The time of day, on a day, that is asked about.")
+@click.option("--symbol", default="", help="Only this one.")
+@click.option(
+    "--learn", nargs=2, default=None, metavar="START END", help="Learn from what Arctic holds first."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def baselines(vendor: str, at: str, symbol: str, learn: tuple[str, str] | None, as_json: bool) -> None:
+    """Show what is usual of a vendor's symbols at a time of day: messages in ten minutes, longest silence.
+
+    Each hourly gap check learns its hour. `--learn` learns whole hours of the past from Arctic.
+
+    \b
+    Examples:
+      tapedeck baselines binance_usdm --at 2024-08-08T14:30:00Z
+      tapedeck baselines binance_usdm --learn 20d now
+    """
+    from tapedeck.checks import baselines as book
+
+    deck = endpoints.resolve(settings.load())
+    deck.vendor(vendor)
+    now = time.time_ns()
+    when = parse_time(at, now)
+    if learn:
+        hours = book.learn(deck, vendor, parse_slice(*learn))
+        click.echo(f"learnt {hours} hours", err=True)
+    found = book.shown(deck, vendor, when, symbol)
+    if as_json:
+        click.echo(json.dumps({"vendor": vendor, "at": format_time(when), "symbols": found}))
+    elif found:
+        head = ("symbol", "messages", "deviation", "longest_silence_seconds", "days")
+        click.echo("\n".join(aligned(head, [[str(one[n]) for n in head] for one in found], {1, 2, 3, 4})))
+    else:
+        click.echo(
+            f"nothing is known of {vendor} at this time of such a day: {book.MIN_DAYS} days like it make a "
+            "baseline; --learn 20d now learns from what Arctic holds"
+        )
 
 
 @click.command()

@@ -1,0 +1,130 @@
+"""Clocks and order: receipt against event time by source, event time that goes back, messages that came late.
+
+Pure and columnar (facts: Q5, Q6). A negative delay is a wrong clock: nothing is received before it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tapedeck.columns import Array, Columns
+from tapedeck.slices import NS, Slice
+
+SKEW = 50 * NS // 1000
+"""A receipt this much before its event is a wrong clock, not a rounded stamp."""
+ZONE = 900 * NS
+"""Zones differ by quarters of an hour, by FARTHEST at most; TOLERANCE is what a feed may lag."""
+FARTHEST = 14 * 3600 * NS
+TOLERANCE = 5 * NS
+SAMPLES = 2_000
+
+
+@dataclass(slots=True)
+class Clock:
+    """Delays (receipt - event, ns) of one source."""
+
+    least: int = 2**63 - 1
+    messages: int = 0
+    negative: int = 0
+    samples: list[Array] = field(default_factory=list)
+
+    @property
+    def median(self) -> int:
+        """Of a sample of every stretch."""
+        return int(np.median(np.concatenate(self.samples))) if self.samples else 0
+
+    @property
+    def zone(self) -> int:
+        """The offset between time zones that the delays show, in ns; 0: none. Positive: events are behind."""
+        offset = round(self.median / ZONE) * ZONE
+        near = abs(self.median - offset) <= TOLERANCE and abs(offset) <= FARTHEST
+        return offset if offset and near else 0
+
+    @property
+    def wrong(self) -> bool:
+        """Whether this clock, or the vendor's, can't be right."""
+        return bool(self.messages) and (self.least < -SKEW or self.zone != 0)
+
+
+@dataclass(slots=True)
+class Backwards:
+    """Event time went back within one stream of one source."""
+
+    symbol: str
+    kind: str
+    src: int
+    first: int
+    """When it was received first, UTC ns."""
+    last: int
+    steps: int = 0
+    farthest: int = 0
+    """The greatest step, ns."""
+
+
+@dataclass(slots=True)
+class Timing:
+    """Gathered stretch by stretch. `late`: messages that reached the log after every source had shown a
+    time more than the grace ahead of them."""
+
+    grace: int
+    clocks: dict[int, Clock] = field(default_factory=dict)
+    back: dict[tuple[int, str, str], Backwards] = field(default_factory=dict)
+    late: int = 0
+    late_first: int = 0
+    late_last: int = 0
+
+    def take(self, kept: Columns, of: Slice, backfills: Iterable[int]) -> None:
+        """One kind's messages of one partition; only what lies in `of` is counted, what is around it tells
+        where streams stood."""
+        inside = (kept["ts_recv"] >= of.start) & (kept["ts_recv"] < of.end)
+        if not inside.any():
+            return
+        sources = np.unique(kept["src"]).tolist()
+        for src in sources:
+            own = kept["src"] == src if len(sources) > 1 else np.ones(len(kept), np.bool_)
+            self._clock(src, kept, own & inside)
+            self._order(src, kept, np.flatnonzero(own), inside)
+        for topic in set(np.unique(kept["topic"]).tolist()) - set(backfills):
+            self._late(kept, kept["topic"] == topic, inside)
+
+    def _clock(self, src: int, kept: Columns, own: Array) -> None:
+        own = own & (kept["ts_event"] != 0)
+        if not own.any():
+            return
+        delays = kept["ts_recv"][own] - kept["ts_event"][own]
+        clock = self.clocks.setdefault(src, Clock())
+        clock.least = min(clock.least, int(delays.min()))
+        clock.messages += len(delays)
+        clock.negative += int((delays < 0).sum())
+        clock.samples.append(delays[:: max(1, len(delays) // SAMPLES)])
+
+    def _order(self, src: int, kept: Columns, places: Array, inside: Array) -> None:
+        order = places[np.argsort(kept["symbol"][places], kind="stable")]
+        order = order[kept["ts_event"][order] != 0]
+        symbol, event, seq = (kept[name][order] for name in ("symbol", "ts_event", "seq"))
+        step = event[1:] - event[:-1]
+        suspects = np.flatnonzero((step < 0) & (symbol[1:] == symbol[:-1]) & inside[order[1:]])
+        for i in suspects.tolist():
+            if 0 < seq[i + 1] < seq[i]:
+                continue  # the message itself came out of order
+            name, at = kept.symbols[int(symbol[i])], int(kept["ts_recv"][order[i + 1]])
+            one = self.back.setdefault((src, kept.kind, name), Backwards(name, kept.kind, src, at, at))
+            one.steps += 1
+            one.last = at
+            one.farthest = max(one.farthest, -int(step[i]))
+
+    def _late(self, kept: Columns, own: Array, inside: Array) -> None:
+        places = np.flatnonzero(own)
+        places = places[np.argsort(kept["offset"][places], kind="stable")]
+        ts, src = kept["ts_recv"][places], kept["src"][places]
+        shown = [np.maximum.accumulate(np.where(src == one, ts, 0)) for one in np.unique(src).tolist()]
+        complete = np.minimum.reduce(shown)  # nobody is late who waits for another collector
+        behind = (complete - ts > self.grace) & inside[places]
+        if behind.any():
+            times = ts[behind]
+            self.late += len(times)
+            self.late_first = min(self.late_first or int(times.min()), int(times.min()))
+            self.late_last = max(self.late_last, int(times.max()))
