@@ -153,6 +153,13 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A process whose loop has not turned for so long counts as dead."""
 
 
+class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long before Kafka deletes what is not proven in Arctic `retention_guard` warns, and pages."""
+
+    warn: str = "72h"
+    page: str = "24h"
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How live processes say their sentences, on stderr."""
 
@@ -275,6 +282,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store: Store = Store()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    retention: Retention = Retention()
     calendars: dict[str, SessionTable] = {}
     vendors: dict[str, Vendor] = {}
 
@@ -471,6 +479,8 @@ def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) ->
         ("writer.session", settings.writer.session),
         ("store.generations", settings.store.generations),
         ("metrics.stalled", settings.metrics.stalled),
+        ("retention.warn", settings.retention.warn),
+        ("retention.page", settings.retention.page),
     ]
     for name, vendor in settings.vendors.items():
         if not name.isidentifier() or name.startswith("_") or len(name) > 40:

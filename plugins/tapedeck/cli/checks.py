@@ -110,6 +110,37 @@ def baselines(vendor: str, at: str, symbol: str, learn: tuple[str, str] | None, 
 
 
 @click.command()
+@click.argument("vendor")
+@click.option(
+    "--raise", "length", default="", metavar="DURATION", help="Let Kafka keep records so long: 14d."
+)
+@click.option("--repair", is_flag=True, help="Reconcile and rebuild what is in danger first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def retention(vendor: str, length: str, repair: bool, as_json: bool) -> int:
+    """Say how long it is until Kafka deletes what is not yet proven in Arctic; raise a topic's retention.
+
+    Exit status 1 where a partition has less left than retention.warn; that is kept: `tapedeck findings`.
+
+    \b
+    Examples:
+      tapedeck retention binance_usdm
+      tapedeck retention binance_usdm --raise 14d
+    """
+    from tapedeck.checks import retention as guard
+    from tapedeck.jobs.origin import Origin, person
+
+    deck = endpoints.resolve(settings.load())
+    deck.vendor(vendor)
+    if length:
+        changed = guard.raise_to(deck, vendor, length)
+        said = f"{', '.join(changed)} now keeps its records {length}" if changed else "nothing had to change"
+        click.echo(json.dumps({"raised": changed, "to": length}) if as_json else said)
+        return 0
+    origin = Origin(who=person(), started=time.time_ns())
+    return _show(guard.guard(deck, vendor, origin=origin, repair=repair), as_json)
+
+
+@click.command()
 @click.argument("words", metavar="[VENDOR] [accept ID]", nargs=-1)
 @click.option("--status", default="", help="Only those: open, repairing, closed or accepted.")
 @click.option("--reason", default="", help="Why a finding is accepted.")

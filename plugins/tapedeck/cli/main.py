@@ -20,7 +20,8 @@ VERBS = {
     "cat": "log", "tail": "log", "topics": "log",
     "replay": "jobs", "backfill": "jobs", "void": "jobs",
     "receipts": "jobs",
-    "gaps": "checks", "reconcile": "checks", "findings": "checks", "baselines": "checks",
+    "gaps": "checks", "reconcile": "checks", "findings": "checks",
+    "baselines": "checks", "retention": "checks",
     "report": "report",
 }  # fmt: skip
 """Each verb and the file of this folder that holds it."""
