@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -94,3 +95,45 @@ def test_killed_mid_flow_again_and_again_it_writes_each_message_once(settings: S
     assert done.messages == 2 * SECONDS
     assert done.duplicates > 0
     assert done.written == 0
+
+
+def test_stopped_past_its_session_it_is_replaced_and_harms_nothing_when_it_wakes(settings: Settings) -> None:
+    vendor = structs.replace(settings.vendors[VENDOR], window={"trade": 60})
+    settings = structs.replace(
+        settings, vendors={VENDOR: vendor}, writer=Writer(grace="60s", late_every="500ms", session="2s")
+    )
+    log = Published(settings)
+    log.register(T0)
+    seconds = [trade(T0 + i * NS, i + 1) for i in range(600)]
+
+    def until(wanted: int) -> None:
+        deadline = time.monotonic() + 90
+        while messages_of(settings) != wanted:
+            assert all(writer.poll() is None for writer in writers)
+            assert time.monotonic() < deadline, messages_of(settings)
+            time.sleep(0.05)
+
+    writers = [start(settings)]
+    try:
+        log.publish(*seconds[:190])
+        log.beat(T0 + 200 * NS)
+        until(120)
+        os.kill(writers[0].pid, signal.SIGSTOP)  # it holds the rows of an open window
+        log.publish(*seconds[190:400])
+        log.beat(T0 + 400 * NS)
+        writers.append(start(settings))
+        until(360)
+        os.kill(writers[0].pid, signal.SIGCONT)
+        log.publish(*seconds[400:], *seconds[100:110])
+        log.close(T0 + 700 * NS)
+        until(600)
+        for writer in writers:
+            writer.terminate()
+            assert writer.wait(60) == 0
+    finally:
+        for writer in writers:
+            if writer.poll() is None:
+                writer.kill()
+                writer.wait()
+    done = rebuild(settings, VENDOR, OF)
+    assert (done.messages, done.duplicates, done.written) == (600, 10, 0)
