@@ -36,7 +36,7 @@ def _measure(bench: Bench, windows: int, each: int) -> Result:
     settings = bench.settings
     topics.ensure(settings, VENDOR)
     rows = trades(windows, each)
-    replace(libraries.ensure(settings, VENDOR)["trade"].collection, ours(rows, windows), "bench")
+    replace(libraries.ensure(settings, VENDOR)["trade"], ours(rows, windows), "bench")
     start, end = START, START + windows * WINDOW
 
     def door() -> None:

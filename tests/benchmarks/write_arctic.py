@@ -20,12 +20,12 @@ def measure(bench: Bench) -> Result:
     settings = bench.settings
     rows = windows.trades(WINDOWS)
     built, frame = windows.ours(rows, WINDOWS), windows.theirs(rows)
-    home = libraries.ensure(settings, windows.VENDOR)["trade"].collection
+    home = libraries.ensure(settings, windows.VENDOR)["trade"]
     with stock.library(settings, "stock.trade") as library:
         library._chunk_size = windows.ROWS
 
         def ours() -> float:
-            home.delete_many({})
+            home.collection.delete_many({})
             return rate(len(rows), lambda: replace(home, built, "bench"))
 
         def theirs() -> float:
