@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import json
 import threading
 import time
 import zipfile
@@ -14,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from msgspec import structs
 
 from tapedeck import message as m
@@ -21,6 +23,7 @@ from tapedeck import vendors
 from tapedeck.checks import findings
 from tapedeck.checks.fill import fill
 from tapedeck.checks.gap_check import gap_check
+from tapedeck.cli.main import cli
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.jobs.history.binance import start_of
 from tapedeck.jobs.origin import Origin
@@ -33,7 +36,7 @@ from tapedeck.simulate.faults import Faults, commit
 from tapedeck.slices import NS, Slice, format_time
 from tapedeck.store.read import read
 from tapedeck.store.rebuild import rebuild
-from tests.published import T0, VENDOR, Published, trade
+from tests.published import T0, VENDOR, Published, environment, trade
 from tests.tapes import messages
 
 OF = Slice(T0, T0 + 60 * NS)
@@ -271,3 +274,26 @@ def test_a_source_that_is_not_there_leaves_the_next_one_to_be_asked(
 
 def test_a_day_begins_at_midnight() -> None:
     assert start_of("2024-08-09") == 1_723_161_600 * NS
+
+
+def test_the_terminal_shows_the_plan_and_then_fills(
+    settings: Settings, hole: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(tmp_path, [HEADER, *rows()])
+    able = having(settings, BinanceHistory(at=str(tmp_path)))
+    for name, value in environment(able).items():
+        monkeypatch.setenv(name, value)
+    words = ["backfill", VENDOR, format_time(OF.start), format_time(OF.end)]
+    plan = CliRunner().invoke(cli, [*words, "--plan"], catch_exceptions=False)
+    assert plan.exit_code == 0
+    assert plan.stdout.splitlines()[0] == f"{VENDOR} {OF}"
+    assert "0 windows to add, 0 to change, 1 unchanged, of 220 messages" in plan.stdout
+    assert f"then what the log never had is asked of {tmp_path}" in plan.stdout
+    assert backfilled(settings) == 0
+    done = CliRunner().invoke(cli, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert (said["job"], said["history"]["job"]) == ("backfill", "history")
+    assert said["history"]["counts"]["closed"] == 1
+    listed = CliRunner().invoke(cli, ["receipts", "--job", "history"], catch_exceptions=False)
+    assert said["history"]["id"] in listed.stdout
