@@ -23,6 +23,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     encode_bytes,
     last_minute,
     live,
+    live_writer,
     publisher,
     read_arctic,
     read_columns,
