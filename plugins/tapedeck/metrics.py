@@ -187,6 +187,10 @@ RECEIPTS = _metric(
     "tapedeck_job_receipt_timestamp_seconds", _G, "s since the epoch",
     "When the newest receipt of the nightly rebuild and of the reconciliation was issued.", "name",
 )  # fmt: skip
+RETENTION_LEFT = _metric(
+    "tapedeck_retention_left_hours", _G, "hours",
+    "Until Kafka may delete what is not proven in Arctic, as the retention guard saw it last.",
+)  # fmt: skip
 
 BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,

@@ -23,6 +23,7 @@ from tapedeck.jobs import backfill, receipts
 from tapedeck.jobs.origin import Origin
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
+from tapedeck.store import database
 from tests import servers
 from tests.servers import ROOT, free_port
 from tests.tapes import VENDOR, Running, payloads, until, variables
@@ -218,6 +219,7 @@ def leave_facts(settings: Settings) -> None:
         at=5, messages=1,
     )  # fmt: skip
     findings.record(settings, VENDOR, ["reconcile"], Slice(0, 10), [wrong], "a run")
+    database.collection(settings, "retention").insert_one({"_id": VENDOR, "at": 1, "hours": 100.0})
 
 
 def test_a_real_prometheus_gets_a_series_for_every_panel(settings: Settings, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tapedeck.jobs.origin import Origin
 from tapedeck.log import client, topics
 from tapedeck.settings import Retention, Settings
 from tapedeck.store import positions
+from tapedeck.store.read import read
 from tests.published import HOUR, T0, VENDOR, Published, trade
 
 ORIGIN = Origin(who="ada", started=time.time_ns(), run="run")
@@ -85,6 +86,6 @@ def test_what_a_reconciliation_mends_is_proven(settings: Settings) -> None:
     assert report.findings == []
     [note] = report.notes
     assert note.endswith("was reconciled and is proven")
-    rows = read(settings, f"{VENDOR}.trade", "BTCUSDT", old, old + HOUR)
+    rows = read(f"{VENDOR}.trade", "BTCUSDT", old, old + HOUR, tail=False, settings=settings)
     assert len(rows) == 3
     assert retention.hours_left(settings, VENDOR) is None

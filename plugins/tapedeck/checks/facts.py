@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import get_args
 
 from tapedeck import metrics
-from tapedeck.checks import findings, reconcile
+from tapedeck.checks import findings, reconcile, retention
 from tapedeck.errors import TapedeckError
 from tapedeck.jobs import backfill, receipts
 from tapedeck.metrics import Values
@@ -24,11 +24,13 @@ JOBS = (backfill.JOB, reconcile.JOB)
 
 
 def facts(settings: Settings, vendor: str) -> Values:
-    """Open findings by reason, and when the newest receipt of each job was issued; a job that has none is
-    left out. Raises Unavailable."""
+    """Open findings by reason, the newest receipt of each job, hours until Kafka deletes what is unproven;
+    what there is none of is left out. Raises Unavailable."""
     open_ones = Counter(one.reason for one in findings.listed(settings, vendor, "open"))
     newest = {job: receipts.recent(settings, 1, vendor, job) for job in JOBS}
+    hours = retention.hours_left(settings, vendor)
     return {
+        **({} if hours is None else {metrics.RETENTION_LEFT: hours}),
         metrics.FINDINGS: {reason: float(open_ones[reason]) for reason in get_args(findings.Reason)},
         metrics.RECEIPTS: {
             job: datetime.fromisoformat(found[0].ended).timestamp() for job, found in newest.items() if found
