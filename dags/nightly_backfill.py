@@ -1,15 +1,16 @@
 """### Rebuild a day's windows from the log
 
-Every night, for every vendor: the day's windows are built anew from the log, those that differ from what
-Arctic holds are written, and a receipt says so. The day is the run's data interval, midnight to midnight
-UTC, so Airflow's own Backfill rebuilds any range of days. By hand it takes any slice: *Start* and *End*.
+Every night, for every vendor: the day's windows are built anew from the log, those that differ are
+written, and a receipt says so. The day is the run's data interval, so Airflow's own Backfill rebuilds any
+range of days. By hand it takes any slice: *Start* and *End*.
 
 - **vendors** says which slice and which vendors it is about.
 - **plan**, one a vendor, freezes the offsets to read. A vendor of which nothing is recorded has no plan.
 - **rebuild**, one a vendor and partition, writes the windows that differ. It never shrinks what Kafka has
   since deleted.
 - **receipt**, one a vendor, proves it: `tapedeck receipts`. It fails where a part of its vendor failed; the
-  other vendors stay green.
+  other vendors stay green. Each whole day of which nothing more can come is an asset event with the partition
+  key `vendor|day`, for DAGs that wait for it (`example_complete_day`).
 
 Run again, it writes nothing. Two at once end as one.
 """
@@ -21,11 +22,13 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
 from tapedeck.airflow import links
+from tapedeck.airflow.assets import COMPLETE, tell_complete
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import backfill_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
+VENDOR = "{{ task.op_kwargs['of']['vendor'] }}"
 
 
 @dag(
@@ -52,7 +55,7 @@ def nightly_backfill() -> None:
             settings.vendor(name)
         return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
 
-    @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @task(map_index_template=VENDOR)
     @in_one_sentence
     def plan(of: Json) -> Json:
         """Freeze one vendor's plan."""
@@ -71,8 +74,7 @@ def nightly_backfill() -> None:
                 say("%s", line)
             plans.keep(settings, frozen)
             links.leads_to_plan(frozen.digest)
-        found: Json = to_builtins(order)
-        return found
+        return to_builtins(order)  # type: ignore[no-any-return]
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
     @in_one_sentence
@@ -94,15 +96,17 @@ def nightly_backfill() -> None:
         say("%s partition %s: %s", asked.vendor, partition, part.done)
         return {"vendor": asked.vendor, "part": to_builtins(part)}
 
-    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=VENDOR, outlets=[COMPLETE])
     @in_one_sentence
-    def receipt(of: Json, orders: list[Json], rebuilt: list[Json]) -> Json:
+    def receipt(of: Json, orders: list[Json], rebuilt: list[Json], outlet_events: Any = None) -> Json:
         """Prove what was done for one vendor."""
         from tapedeck.airflow import connections, nightly
 
         made = nightly.receipt(connections.load(), of["vendor"], orders, rebuilt, origin())
         links.leads_to_receipt(made.id)
         say("receipt %s: %s", made.id, made.line)
+        if made.complete and (days := tell_complete(outlet_events, made)):
+            say("complete: %s", ", ".join(days))
         return {"id": made.id, "outcome": made.outcome, "counts": made.counts}
 
     of = vendors()

@@ -164,6 +164,7 @@ def test_a_night_rebuilds_the_day_of_its_interval_and_again_writes_nothing(
     assert (made.outcome, made.counts["messages"]) == ("written", counted.messages) == ("written", 180)
     assert (made.start, made.end) == (format_time(DAY.start), format_time(DAY.end))
     assert made.complete
+    assert f"complete: {VENDOR}|{made.start[:10]}" in first.said("receipt", 1)
     again = runs.run(airflow_stack.api, "nightly_backfill", {}, interval=DAY)
     repeated = {r.vendor: r for r in receipts.recent(tape.settings, job="backfill") if r.run == again.id}
     assert repeated[VENDOR].outcome == "unchanged"

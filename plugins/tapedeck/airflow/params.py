@@ -124,6 +124,11 @@ def replay_target() -> dict[str, Param]:
             "example 20000, where live writers must not be slowed",
         ),
         **dry_run(),
+        "partial": Param(
+            False, type="boolean", title="What is left",
+            description="Also where Kafka has deleted some of the slice, which is refused else; the receipt "
+            "then says so",
+        ),
         "restamp": Param(
             False, type="boolean", title="Stamp anew",
             description="Into a new topic: CreateTime is the time of the replay, not that of receipt",

@@ -27,7 +27,7 @@ def plan(settings: Settings, asked: Mapping[str, Any], of: Slice, say: Say) -> l
     order, frozen = replay.prepare(
         settings, asked["vendor"], of, asked["to"], asked.get("symbols") or (), asked.get("kinds") or (),
         speed=str(asked.get("speed") or "max"), rate=int(asked.get("rate") or 0),
-        restamp=bool(asked.get("restamp")),
+        restamp=bool(asked.get("restamp")), partial=bool(asked.get("partial")),
     )  # fmt: skip
     lines = list(replay.shown(settings, order, frozen))
     for line in lines:
