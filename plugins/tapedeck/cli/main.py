@@ -16,7 +16,7 @@ VERBS = {
     "up": "servers", "down": "servers", "status": "servers", "doctor": "servers", "config": "config",
     "simulate": "simulate",
     "collect": "collect", "load": "collect", "tape": "collect", "quarantine": "quarantine",
-    "write": "store", "read": "store",
+    "write": "store", "read": "store", "store": "store",
     "cat": "log", "tail": "log", "topics": "log",
     "replay": "jobs", "backfill": "jobs", "void": "jobs",
     "receipts": "jobs",

@@ -1,4 +1,4 @@
-"""`tapedeck write` and `tapedeck read`: into Arctic and out of it."""
+"""`tapedeck write`, `read` and `store`: into Arctic, out of it, and whether it holds what was written."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from tapedeck import logs, settings
+from tapedeck import endpoints, logs, settings
 from tapedeck.cli.show import check_out, local_time, output
 from tapedeck.errors import Unavailable
+from tapedeck.message import check_kinds
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time, parse_slice
 from tapedeck.store import library
@@ -127,6 +129,80 @@ def read(
                 with redirect_stdout(text):
                     _print(frame, form, local)
                 text.detach()
+
+
+@click.group()
+def store() -> None:
+    """Check what the disk holds of Arctic, and prune what nobody needs any more."""
+
+
+@store.command()
+@click.argument("vendor")
+@click.argument("start")
+@click.argument("end")
+@click.option("--kinds", default="", help="Only these, comma-separated.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def check(vendor: str, start: str, end: str, kinds: str, as_json: bool) -> int:
+    """Decode every window that meets [START, END) and hold it against what was written.
+
+    Names each window of which a byte was altered, a row or the whole document is gone, or a row is there
+    twice. Kafka is not asked, and writers may go on. Exit status 1 where something is found.
+
+    \b
+    Example:
+      tapedeck store check binance_usdm 2024-08-08T00:00:00Z 2024-08-09T00:00:00Z
+    """
+    from tapedeck.cli.jobs import progress_of
+    from tapedeck.store import check as checks
+
+    deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
+    wanted = check_kinds(tuple(kind.strip() for kind in kinds.split(",") if kind.strip()))
+    deck.vendor(vendor)
+    with progress_of("windows") as progress:
+        found = checks.check(deck, vendor, of, wanted, progress)
+    verdict = "fail" if found.faults else "pass"
+    if as_json:
+        counts = {"documents": found.documents, "messages": found.messages}
+        faults = [msgspec.to_builtins(fault) for fault in found.faults]
+        click.echo(json.dumps({"verdict": verdict, **counts, "faults": faults, "notes": found.notes}))
+        return 1 if found.faults else 0
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    many = "1 fault" if len(found.faults) == 1 else f"{len(found.faults):,} faults"
+    click.echo(f"{vendor} {of}: {verdict}, {many}")
+    click.echo(f"documents {found.documents:,}, messages {found.messages:,}")
+    for fault in found.faults:
+        click.echo(fault.line)
+    return 1 if found.faults else 0
+
+
+@store.command()
+@click.argument("vendor")
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def prune(vendor: str, plan_only: bool, as_json: bool) -> None:
+    """Remove what nobody needs any more: replaced windows past store.generations, and what was left over.
+
+    Left over are parts that no window names and marks of writers that died. No window is removed.
+
+    \b
+    Examples:
+      tapedeck store prune binance_usdm --plan
+      tapedeck store prune binance_usdm
+    """
+    from tapedeck.store import prune as pruning
+
+    deck = endpoints.resolve(settings.load())
+    deck.vendor(vendor)
+    done = pruning.prune(deck, vendor, plan_only=plan_only)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(done)))
+        return
+    said = "would remove" if plan_only else "removed"
+    click.echo(
+        f"{said} {done.generations:,} replaced windows, {done.parts:,} parts that no window names, "
+        f"{done.marks:,} marks of writers that died"
+    )
 
 
 def _print(frame: Any, form: str, local: bool) -> None:

@@ -31,7 +31,7 @@ from tapedeck.columns import Columns
 from tapedeck.errors import Mismatch, Unavailable
 from tapedeck.log.plan import Claim
 from tapedeck.slices import Slice
-from tapedeck.store import database, generations
+from tapedeck.store import database, generations, tallies
 from tapedeck.store.database import DURABLE, Document, date
 from tapedeck.store.encoder import decode, encode
 from tapedeck.store.library import Library
@@ -116,9 +116,20 @@ def replace(
             "j=true: open it through tapedeck.store.library"
         )
     outcomes: list[Outcome] = []
-    for at in range(0, len(builds), BATCH):
-        outcomes += _replace_batch(one, builds[at : at + BATCH], by, limit, absent)
+    with tallies.marked(one, _places(one, builds, absent)):
+        for at in range(0, len(builds), BATCH):
+            outcomes += _replace_batch(one, builds[at : at + BATCH], by, limit, absent)
     return outcomes
+
+
+def _places(one: Library, builds: Sequence[Built], absent: Container[str]) -> set[tuple[int, int]]:
+    """Partition and start of the windows, and the partitions where they stand, other ones after a growth."""
+    places = {(built.partition, built.span.start) for built in builds}
+    ids = [document_id(b.span.start, b.symbol) for b in builds if b.symbol not in absent]
+    for at in range(0, len(ids), 10 * BATCH):
+        some = {"_id": {"$in": ids[at : at + 10 * BATCH]}}
+        places |= {(d["p"], d["start"] * MS) for d in one.collection.find(some, {"p": 1, "start": 1})}
+    return places
 
 
 def foreseen(builds: Iterable[Built], stood: Mapping[str, Sequence[Stored]]) -> list[Outcome]:
@@ -166,6 +177,11 @@ def in_partition(collection: Collection[Document], partition: int, of: Slice) ->
     """The documents, rows and all, of one partition's windows (or parts) that start in the slice."""
     for document in collection.find({"s": _within(of), "p": partition}):
         yield stored(document)
+
+
+def standing_in(collection: Collection[Document], of: Slice) -> Iterator[Document]:
+    """All documents, rows and all, that start in the slice, whatever they are."""
+    yield from collection.find({"s": _within(of)})
 
 
 def distrust(collection: Collection[Document], ids: Sequence[str]) -> None:

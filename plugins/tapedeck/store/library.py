@@ -18,7 +18,7 @@ from tapedeck.errors import BadInput, Mismatch
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings, Vendor, load
 from tapedeck.slices import NS, Slice
-from tapedeck.store import database, generations
+from tapedeck.store import database, generations, tallies
 from tapedeck.store.database import Document
 
 
@@ -61,6 +61,7 @@ def ensure(settings: Settings, vendor: str, prefix: str = "") -> dict[str, Libra
     table, vendor = settings.vendor(vendor), _owner(vendor, prefix)
     with database.answering(settings):
         generations.ensure(settings)
+        tallies.ensure(settings)
         known = database.collection(settings, "libraries")
         seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
         if missing_kinds := [kind for kind in KINDS if kind not in seconds]:
@@ -163,7 +164,8 @@ def _library(settings: Settings, vendor: str, kind: str, seconds: int) -> Librar
     home = database.client(settings)[f"arctic_{vendor}"]
     return Library(
         vendor, kind, seconds * NS, home.get_collection(kind, write_concern=database.DURABLE),
-        database.collection(settings, generations.COLLECTION), database.collection(settings, "tallies"),
+        database.collection(settings, generations.COLLECTION),
+        database.collection(settings, tallies.COLLECTION),
     )  # fmt: skip
 
 
