@@ -9,10 +9,10 @@ from pathlib import Path
 from msgspec import structs
 
 from tapedeck.settings import Settings, Vendor
-from tests.benchmarks.made_log import MadeLog, make_market, make_quiet, make_trades
+from tests.benchmarks.made_log import MadeLog, make_deep, make_market, make_quiet, make_trades
 
 PARTITIONS = 4
-TRADES, MARKET, QUIET = 2_000_000, 1_500_000, 400_000
+TRADES, MARKET, QUIET, DEEP = 2_000_000, 1_500_000, 400_000, 10_000_000
 
 Say = Callable[[str], None]
 
@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
         kafka = structs.replace(settings.kafka, partitions=PARTITIONS, prefix="bench.")
-        names = ("trades", "market", "quiet", "windows", "binance_usdm")
+        names = ("trades", "market", "quiet", "deep", "windows", "binance_usdm")
         self.settings = structs.replace(settings, kafka=kafka, vendors={name: Vendor() for name in names})
         self.folder, self.say = folder, say
 
@@ -43,3 +43,9 @@ class Bench:
         """Trades of a thousand quiet symbols."""
         self.say(f"publishing {QUIET:,} trades of quiet symbols to be read")
         return make_quiet(self.settings, "quiet", QUIET)
+
+    @cached_property
+    def deep(self) -> MadeLog:
+        """Ten million trades of one length."""
+        self.say(f"publishing {DEEP:,} trades to be sought in")
+        return make_deep(self.settings, "deep", DEEP)

@@ -11,6 +11,7 @@ from tapedeck import message as m
 from tapedeck import vendors
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.produce import Outbox, Target
+from tapedeck.packed import Packed
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.simulate import market
@@ -24,6 +25,8 @@ SYMBOLS = 300
 QUIET = 1000
 """Symbols of a log in which each says ten messages a minute."""
 SECOND = 10**9
+DEEP_CHUNK, DEEP_SECONDS = 500_000, 2 * 86_400
+"""A deep log is of two days, so that a hundredth of it is long beside the margin on its both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,62 @@ def make_trades(
             yield m.Trade(names[i], event, recv, seq, seq - 1, 1, price, size, side)
 
     return _publish(settings, vendor, trades(), stamps)
+
+
+def make_deep(settings: Settings, vendor: str, count: int) -> MadeLog:
+    """Trades of one length, laid out as arrays: so many that a loop over them would take minutes."""
+    random = np.random.default_rng(2)
+    names = [f"S{i:04}USDT" for i in range(SYMBOLS)]
+    log, begin = Published(settings, vendor), T0 - DEEP_SECONDS * SECOND
+    log.register(begin)
+    partitions = log.live.partitions
+    homes = np.array([partition_of(name, partitions) for name in names])
+    letters = np.array([list(name.encode()) for name in names], np.uint8)
+    sample = m.Trade(names[0], 2**62, 2**62 + 1, 2**31, 2**31 - 1, 1, 100.25, 1.5, 1)
+    row = np.frombuffer(m.encode(sample), np.uint8)
+    width, step = len(row), DEEP_SECONDS * SECOND // count
+
+    def place(value: bytes) -> slice:
+        at = row.tobytes().index(value)
+        return slice(at, at + len(value))
+
+    symbol, event, recv, seq, prev = (
+        place(value)
+        for value in (
+            names[0].encode(), (2**62).to_bytes(8), (2**62 + 1).to_bytes(8), (2**31).to_bytes(4),
+            (2**31 - 1).to_bytes(4),
+        )
+    )  # fmt: skip
+    outbox = Outbox(settings, [Target(log.live.name, p) for p in range(partitions)], lambda: None)
+    stamps = begin + np.arange(1, count + 1) * step
+    seqs = np.full(SYMBOLS, 2**31 + 1)
+    for first in range(0, count, DEEP_CHUNK):
+        times = stamps[first : first + DEEP_CHUNK]
+        said = random.integers(0, SYMBOLS, len(times))
+        nth = np.zeros(len(times), np.int64)
+        for one in range(SYMBOLS):
+            own = np.flatnonzero(said == one)
+            nth[own] = seqs[one] + np.arange(len(own))
+            seqs[one] += len(own)
+        rows = np.tile(row, (len(times), 1))
+        rows[:, symbol] = letters[said]
+        rows[:, event] = (times - 5_000_000).astype(">i8").view(np.uint8).reshape(-1, 8)
+        rows[:, recv] = times.astype(">i8").view(np.uint8).reshape(-1, 8)
+        rows[:, seq] = nth.astype(">u4").view(np.uint8).reshape(-1, 4)
+        rows[:, prev] = (nth - 1).astype(">u4").view(np.uint8).reshape(-1, 4)
+        for p in range(partitions):
+            own = np.flatnonzero(homes[said] == p)
+            outbox.send_all(p, _even(rows[own]), _even(letters[said[own]]), times[own] // 1_000_000)
+    outbox.drain()
+    outbox.close()
+    log.close(int(stamps[-1]) + 60 * SECOND)
+    return MadeLog(vendor, log.live, count, width, Slice(begin, int(stamps[-1]) + SECOND), stamps)
+
+
+def _even(rows: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Packed:
+    """Byte strings of one length."""
+    count, width = rows.shape
+    return Packed(np.ascontiguousarray(rows).reshape(-1), np.arange(count + 1, dtype=np.int64) * width)
 
 
 def make_market(settings: Settings, vendor: str, count: int) -> MadeLog:

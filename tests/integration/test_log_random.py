@@ -7,13 +7,16 @@ The scan reads each topic from its first record to its last with a bare consumer
 from __future__ import annotations
 
 import random
+import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from msgspec import structs
 
 from tapedeck import message as m
@@ -190,6 +193,17 @@ def is_meant(one: Scanned, void: Scanned) -> bool:
     return not one.backfill or one.offset < before
 
 
+def raw_names(reading: readings.Reading) -> Iterator[Name]:
+    """Of the raw records, each proved to be whole: its key, its CreateTime, its partition."""
+    for records in reading.records():
+        for i, value in enumerate(records.values):
+            kind, symbol, _, ts_recv, _, _, src = msgpack.unpackb(value)[:7]
+            assert records.keys[i] == symbol.encode()
+            assert records.timestamps_ms[i] == ts_recv // 10**6
+            assert records.range.partition == partition_of(symbol, reading.plan.partitions)
+            yield src, LONG[kind], symbol, ts_recv
+
+
 def bounds_of(names: list[Name], dice: random.Random) -> list[tuple[int, int]]:
     """Slices: exactly on messages and one ns beside, within a ms, before all, after all, of everything."""
     stamps = sorted({name[3] for name in names})
@@ -201,19 +215,49 @@ def bounds_of(names: list[Name], dice: random.Random) -> list[tuple[int, int]]:
     return [*found, (at, at + 1), (at - 1, at), (at + 1, at + 500_000)]
 
 
-@pytest.mark.parametrize(("seed", "dead", "cut"), [(1, False, 9), (2, True, 0), (4, False, 0)])
+def retain(log: Published, **config: int) -> None:
+    """Set the live topic's config."""
+    entries = [
+        ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+        for name, value in config.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, log.live.name, incremental_configs=entries)
+    for future in client.admin(log.settings).incremental_alter_configs([resource]).values():
+        future.result(10)
+
+
+def let_expire(log: Published, before: int) -> None:
+    """What is wholly older than a time (UTC ns), segment by segment, as Kafka itself deletes it."""
+    places = [(log.live.name, p) for p in range(log.live.partitions)]
+    retain(log, retention_ms=(time.time_ns() - before) // 10**6)
+    deadline = time.monotonic() + 60
+    while not any(low for low, _ in client.bounds(log.settings, places).values()):
+        assert time.monotonic() < deadline, "Kafka has deleted nothing"
+        time.sleep(0.2)
+    retain(log, retention_ms=7 * 86_400_000)
+    time.sleep(2)  # one more round of its deleting may be under way
+
+
+@pytest.mark.parametrize(
+    ("seed", "dead", "cut"),
+    [(1, False, "records"), (2, True, ""), (4, False, ""), (7, False, "retention")],
+)
 def test_any_slice_of_a_random_log_is_what_a_scan_of_everything_says(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, seed: int, dead: bool, cut: int
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, seed: int, dead: bool, cut: str
 ) -> None:
     dice = random.Random(seed)
     if seed == 4:  # a resend behind the end of its stretch is not read
         monkeypatch.setattr(readings, "STRETCH_RECORDS", 300)
     settings = structs.replace(settings, vendors={VENDOR: Vendor(margin="2s", lateness="3s")})
     log = Published(settings)
+    if cut == "retention":
+        retain(log, segment_ms=20_000)
     market(log, dice, dead)
     whole = judged(scan(log), log.live.partitions)
-    if cut:
-        log.cut(log.ends(log.live)[log.partition()] * cut // 20)
+    if cut == "records":
+        log.cut(log.ends(log.live)[log.partition()] * 9 // 20)
+    elif cut == "retention":
+        let_expire(log, T0 + 2 * SPAN // 3)
     everything = scan(log)
     told = judged(everything, log.live.partitions)
     lost = {name[3] for name in set().union(*whole.values()) - set().union(*told.values())}
@@ -236,6 +280,7 @@ def test_any_slice_of_a_random_log_is_what_a_scan_of_everything_says(
         assert reading.plan.complete or cut
         complete += 1
         assert sorted(found) == expected["kept"]
+        assert sorted(raw_names(reading)) == expected["kept"]
         count = reading.count()
         assert count.messages == len(expected["kept"])
         duplicates = len(expected["duplicate"])

@@ -18,6 +18,9 @@ from tapedeck.packed import Packed
 from tapedeck.settings import Settings
 
 BATCH = 10_000
+FIRST, AFTER_EACH = 16, 4
+"""A fetch waits until it has all that it asks for: so the first asks for few, each further one for so many
+times more, and a slice's first message is there at once."""
 FEW_BYTES = 32_768
 """What Kafka is asked for at once where a few records are wanted of each partition."""
 STALL_SECONDS = 60.0
@@ -26,7 +29,7 @@ STALL_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Consecutive records of one partition, byte for byte.
+    """Records of one partition in the order of their offsets, byte for byte: of a range every one.
 
     `offsets` and `timestamps_ms` (CreateTime, UTC ms) are int64 of shape (n,).
     """
@@ -113,13 +116,14 @@ def _fetched(
     Where some are left out meanwhile, the rest are assigned anew only once all that one fetch gave was
     looked at: until then `at` lies before what is still to be handed out.
     """
-    quiet_since, assigned = time.monotonic(), len(left)
+    quiet_since, assigned, few = time.monotonic(), len(left), FIRST
     while left:
         if len(left) < assigned:
             source.assign(at)
             assigned = len(left)
         missing = sum(r.stop - at[place] for place, r in left.items())
-        batches, events = source.fetch(min(most, missing), 0.1)
+        batches, events = source.fetch(min(few, most, missing), 0.1)
+        few = min(few * AFTER_EACH, most)
         for found in batches:
             if (found.topic, found.partition) in left:
                 quiet_since = time.monotonic()

@@ -116,11 +116,17 @@ class Reading:
         return total
 
     def records(self) -> Iterator[Records]:
-        """Raw records (key, value, CreateTime, offset) of the plan's ranges, byte for byte, partition after
-        partition: control records and the margins' too, whatever symbols and kinds were asked for."""
-        for records in read(self.settings, self.plan.ranges):
-            self.seen(records)
-            yield records
+        """The raw records (key, value, CreateTime, offset) of the slice's messages, byte for byte.
+
+        Partition after partition within each stretch of time, and of a partition topic after topic, in the
+        log's own order. Of the symbols and kinds that were asked for; with `everything` those that are left
+        out too. Never control records, the margins' messages, or what can't be decoded.
+        """
+        raw: list[Records] = []
+        for stretch in self._stretches():
+            for part in self._stretch(stretch, raw.append):
+                yield from _those_of(part, raw, self.everything)
+                raw.clear()
 
     def _stretches(self) -> Iterator[Slice]:
         cut = list(stretches(self.plan))
@@ -129,7 +135,13 @@ class Reading:
             self._check_held(self.plan.ranges)
         return iter(cut)
 
-    def _stretch(self, stretch: Slice) -> Iterator[Part]:
+    def _stretch(
+        self, stretch: Slice, also: Callable[[Records], object] = lambda records: None
+    ) -> Iterator[Part]:
+        def seen(records: Records) -> None:
+            self.seen(records)
+            also(records)
+
         if stretch == self.plan.slice:
             plan = self.plan
         else:
@@ -139,7 +151,7 @@ class Reading:
                 fresh = set(plan.expired) - set(self.plan.expired)
                 self._check_held(r for r in self.plan.ranges if r.partition in fresh)
         for partition in sorted({r.partition for r in plan.ranges}):
-            yield judged_part(self.settings, plan, partition, stretch, self.symbols, self.kinds, self.seen)
+            yield judged_part(self.settings, plan, partition, stretch, self.symbols, self.kinds, seen)
 
     def _resolved(self, stretch: Slice, partitions: Sequence[int]) -> Plan:
         """The stretch's share of the plan, waiting for a broker that starts again as `read` does."""
@@ -164,6 +176,23 @@ class Reading:
                         f"{self.plan.digest} names; it now begins at {low}: what Kafka deleted is in Arctic "
                         "or on the tape; plan the slice anew to read what is left"
                     )
+
+
+def _those_of(part: Part, raw: Iterable[Records], everything: bool) -> Iterator[Records]:
+    """Of a partition's records, those that hold the part's messages."""
+    places: dict[int, list[Array]] = {}
+    for judged in part.judged.values():
+        for columns in (judged.kept, judged.duplicates, judged.voided) if everything else (judged.kept,):
+            for number in np.unique(columns["topic"]).tolist():
+                places.setdefault(number, []).append(columns["offset"][columns["topic"] == number])
+    wanted = {number: np.concatenate(offsets) for number, offsets in places.items()}
+    for records in raw:
+        rows = np.flatnonzero(np.isin(records.offsets, wanted.get(records.range.number, ())))
+        if len(rows):
+            yield Records(
+                records.range, records.offsets[rows], records.timestamps_ms[rows], records.keys.take(rows),
+                records.values.take(rows),
+            )  # fmt: skip
 
 
 def _one_by_one(columns: Columns) -> Iterator[tuple[Message, Mark]]:
