@@ -284,6 +284,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log: Log = Log()
     retention: Retention = Retention()
     calendars: dict[str, SessionTable] = {}
+    instruments: dict[str, dict[str, str]] = {}
+    """What vendors call one instrument: `[instruments.btc]` with a symbol for each vendor."""
     vendors: dict[str, Vendor] = {}
 
     @property
@@ -504,6 +506,14 @@ def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) ->
                 raise BadInput(f"{e} ({line(f'vendors.{name}.symbols')})") from e
     for name, table in settings.calendars.items():
         _check_sessions(name, table)
+    for name, called in settings.instruments.items():
+        for owner, symbol in called.items():
+            if owner not in settings.vendors:
+                known = _nearest(owner, settings.vendors)
+                raise BadInput(f"instruments.{name} names no vendor {owner!r}{known}: correct it")
+            check_symbol(symbol)
+        if len(called) < 2:
+            raise BadInput(f"instruments.{name} names {len(called)} vendor: two or more can be compared")
     for name, text in durations:
         try:
             parse_duration(text)

@@ -141,6 +141,32 @@ def retention(vendor: str, length: str, repair: bool, as_json: bool) -> int:
 
 
 @click.command()
+@click.argument("instrument")
+@click.argument("start")
+@click.argument("end")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def cross(instrument: str, start: str, end: str, as_json: bool) -> int:
+    """Hold the vendors of one instrument against each other: clocks, prices, minutes without ticks.
+
+    An instrument is declared in the settings: a table [instruments.NAME] with a symbol for each vendor. What
+    Arctic holds of [START, END) is compared. Exit status 1 where a clock, or a zone, is wrong.
+
+    \b
+    Examples:
+      tapedeck cross btc 2024-08-08T00:00:00Z 2024-08-09T00:00:00Z
+    """
+    from tapedeck.checks import cross as check
+
+    deck = endpoints.resolve(settings.load())
+    found = check.cross(deck, instrument, parse_slice(start, end))
+    if as_json:
+        click.echo(json.dumps({"instrument": instrument, "pairs": [one.to_json() for one in found]}))
+    for one in () if as_json else found:
+        click.echo(one.said)
+    return 1 if any(one.wrong for one in found) else 0
+
+
+@click.command()
 @click.argument("words", metavar="[VENDOR] [accept ID]", nargs=-1)
 @click.option("--status", default="", help="Only those: open, repairing, closed or accepted.")
 @click.option("--reason", default="", help="Why a finding is accepted.")

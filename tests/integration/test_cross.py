@@ -1,0 +1,47 @@
+"""Vendors against each other on the recorded markets: futures and spot of one coin, with clocks put wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from tapedeck.checks import findings
+from tapedeck.checks.cross import compare, cross
+from tapedeck.errors import BadInput
+from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice, parse_time
+from tapedeck.store.rebuild import rebuild
+from tapedeck.tape import load as loading
+from tests.recorded import SPOT_BEFORE, USDM_BTC, recorded
+
+OF = Slice(parse_time("2024-08-08T23:50:00Z"), parse_time("2024-08-09T00:10:00Z"))
+
+
+def test_two_recorded_markets_of_one_coin_move_together_and_a_wrong_clock_shows(settings: Settings) -> None:
+    for vendor, name in (("binance_spot", SPOT_BEFORE), ("binance_usdm", USDM_BTC)):
+        for file in loading.check(vendor, [recorded(name)], "BTCUSDT"):
+            loading.load(settings, vendor, file, "BTCUSDT")
+        rebuild(settings, vendor, OF)
+    with pytest.raises(BadInput, match=r"no instrument 'btc'.*\[instruments.btc\]"):
+        cross(settings, "btc", OF)
+    deck = structs.replace(
+        settings, instruments={"btc": {"binance_usdm": "BTCUSDT", "binance_spot": "BTCUSDT"}}
+    )
+    [pair] = cross(deck, "btc", OF)
+    assert pair.lag_ns is not None, pair.said
+    assert abs(pair.lag_ns) < NS // 4, pair.said
+    assert not pair.wrong
+    assert pair.correlation > 0.5
+    assert pair.median_bp is not None
+    assert pair.median_bp < 20
+    assert findings.listed(deck, "binance_spot") == []
+    from tapedeck.checks.cross import _prices
+
+    one, other = (_prices(deck, vendor, "BTCUSDT", OF) for vendor in ("binance_spot", "binance_usdm"))
+    for seconds in (1.27, -1.27, 5 * 3600):
+        moved = compare(("a", "b"), ("s", "s"), one, (other[0] + int(seconds * NS), other[1]))
+        assert moved.lag_ns is not None, moved.said
+        assert moved.lag_ns / NS == pytest.approx(seconds + pair.lag_ns / NS, abs=0.02)
+        assert moved.wrong
+    assert np.all(np.diff(one[0]) > 0)
