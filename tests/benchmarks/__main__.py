@@ -21,6 +21,7 @@ from tests import servers
 from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     encode,
     encode_bytes,
+    gap_check,
     last_minute,
     live,
     live_writer,

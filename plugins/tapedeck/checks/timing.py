@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tapedeck.checks.activity import by_code
 from tapedeck.columns import Array, Columns
 from tapedeck.slices import NS, Slice
 
@@ -102,7 +103,7 @@ class Timing:
         clock.samples.append(delays[:: max(1, len(delays) // SAMPLES)])
 
     def _order(self, src: int, kept: Columns, places: Array, inside: Array) -> None:
-        order = places[np.argsort(kept["symbol"][places], kind="stable")]
+        order = places[by_code(kept["symbol"][places])]
         order = order[kept["ts_event"][order] != 0]
         symbol, event, seq = (kept[name][order] for name in ("symbol", "ts_event", "seq"))
         step = event[1:] - event[:-1]
