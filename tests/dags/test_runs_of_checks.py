@@ -83,3 +83,15 @@ def test_bad_input_fails_the_first_task_at_once(airflow_stack: AirflowStack, set
         done = runs.run(airflow_stack.api, dag, {"vendors": ["binance_usd"]}, interval=OF)
         assert (done.state, done.tries("vendors")) == ("failed", {1})
         assert "did you mean 'binance_usdm'?" in done.errors("vendors")[0]
+
+
+def test_the_guard_tells_how_long_kafka_keeps_what_is_not_proven(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    runs.loaded(airflow_stack.api, "retention_guard")
+    done = runs.run(airflow_stack.api, "retention_guard", {"vendors": [VENDOR], "repair": False})
+    assert done.state == "success", done.tasks
+    assert done.states("guard") == {VENDOR: "success"}
+    said = done.result("guard", 0)
+    assert said["counts"]["partitions"] == 4
+    assert "hours until Kafka may delete what is not proven" in done.said("guard", 0)
