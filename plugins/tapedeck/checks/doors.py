@@ -39,17 +39,22 @@ def reconcile(
     end: Time,
     *,
     repair: bool = False,
+    quick: bool = False,
     settings: Settings | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Where the log and Arctic differ in the windows that meet [start, end); findings, and a receipt.
 
-    `repair`: rebuild what differs, and look again. Raises as `gaps` does.
+    `repair`: rebuild what differs, and look again. `quick`: read no payload where ledger and tallies prove
+    that all is accounted for, so that a row altered on the disk stays unseen (`store check`).
+    Raises as `gaps` does.
     """
     of = _slice(start, end)
     deck = endpoints.resolve(settings or load())
     origin = Origin(who=person(), started=time.time_ns())
-    return reconciliation.reconcile(deck, vendor, of, origin=origin, repair=repair, progress=progress)
+    return reconciliation.reconcile(
+        deck, vendor, of, origin=origin, repair=repair, quick=quick, progress=progress
+    )
 
 
 def _slice(start: Time, end: Time) -> Slice:

@@ -85,14 +85,21 @@ def add(one: Tallies, other: Tallies) -> Tallies:
 
 
 def spans_to_judge(
-    settings: Settings, plan: Plan, partition: int, libraries: Mapping[str, Library], of: Slice
+    settings: Settings,
+    plan: Plan,
+    partition: int,
+    libraries: Mapping[str, Library],
+    of: Slice,
+    *,
+    expired: bool = False,
 ) -> tuple[dict[str, Slice], list[str]]:
     """By kind, the whole windows of a slice that can be judged now, and sentences on those that can't.
 
-    Not those that Kafka no longer holds whole, and not those that a writer has yet to close.
+    Not those that Kafka no longer holds whole, unless `expired` ones are meant too, and not those that a
+    writer has yet to close.
     """
     notes: list[str] = []
-    first = _held_from(settings, plan, partition)
+    first = 0 if expired else _held_from(settings, plan, partition)
     if first > of.start:
         notes.append(f"partition {partition}: Kafka has deleted part of the slice; there Arctic stands alone")
     saved = positions.read(settings, plan.vendor)

@@ -50,22 +50,25 @@ def gaps(vendor: str, start: str, end: str, as_json: bool) -> int:
 @click.argument("start")
 @click.argument("end")
 @click.option("--repair", is_flag=True, help="Rebuild the windows that differ from the log, then look again.")
+@click.option("--quick", is_flag=True, help="Read no payload where ledger and tallies prove the slice.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
-def reconcile(vendor: str, start: str, end: str, repair: bool, as_json: bool) -> int:
+def reconcile(vendor: str, start: str, end: str, repair: bool, quick: bool, as_json: bool) -> int:
     """Hold Kafka against Arctic for every window that meets [START, END).
 
     Counts and digests first, then the windows that differ, then their rows. Every stored row is decoded, so
-    one that was altered on the disk is found. Exit status 1 where something is found, mended or not.
+    one that was altered on the disk is found;
+    --quick leaves that to `tapedeck store check`. Exit status 1 where something is found, mended or not.
 
     \b
     Examples:
       tapedeck reconcile binance_usdm 2024-08-08T23:00:00Z 2024-08-09T00:00:00Z
       tapedeck reconcile binance_usdm 2h 1h --repair
+      tapedeck reconcile binance_usdm 1d now --quick
     """
     from tapedeck.checks import doors
 
     with progress_of("partitions") as progress:
-        report = doors.reconcile(vendor, start, end, repair=repair, progress=progress)
+        report = doors.reconcile(vendor, start, end, repair=repair, quick=quick, progress=progress)
     return _show(report, as_json)
 
 

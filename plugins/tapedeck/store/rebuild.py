@@ -23,6 +23,7 @@ from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database, documents, library, undecodable
 from tapedeck.store.documents import Stored
+from tapedeck.store.ledger import Ledger
 from tapedeck.store.library import Library
 from tapedeck.store.rebuilt import Key, Rebuilt, counted, counted_standing, total_of
 from tapedeck.store.reread import Reread, Spans, reread
@@ -177,8 +178,10 @@ class _Partition:
         with database.answering(self.settings):
             standing = {kind: self._standing(kind, spans, only) for kind, spans in windows.items()}
         every = [stored for found in standing.values() for parts in found.values() for stored in parts]
-        log = reread(self.settings, plan, self.partition, self.pins, every, self.late, self.seen)
-        if not self.dry:
+        ledger = None if self.dry else Ledger(self.settings, self.vendor)
+        log = reread(self.settings, plan, self.partition, self.pins, every, self.late, self.seen, ledger)
+        if ledger is not None:
+            ledger.flush()
             undecodable.enter(self.settings, self.vendor, log.undecodable)
         inside = sum(plan.slice.start <= u.timestamp_ms * 1_000_000 < plan.slice.end for u in log.undecodable)
         total = Rebuilt(undecodable=inside, notes=log.notes, claims=log.claims)

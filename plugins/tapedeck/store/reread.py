@@ -16,6 +16,7 @@ from tapedeck.log.read import Records, read
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings
 from tapedeck.store.documents import Stored
+from tapedeck.store.ledger import Ledger
 from tapedeck.store.window import between, beyond, ordered
 
 Spans = Mapping[str, tuple[int, int]]
@@ -66,10 +67,12 @@ def reread(
     standing: Sequence[Stored],
     late: Spans,
     seen: Callable[[Records], object] = lambda records: None,
+    ledger: Ledger | None = None,
 ) -> Reread:
     """Read one partition of a plan, and on to where the stored windows and the late messages reach.
 
-    `seen` is shown every batch of records as it is read; it may wait.
+    `seen` is shown every batch of records as it is read; it may wait. What is read is entered in the
+    ledger, where one is given.
 
     Raises Incomplete where Kafka deleted some of it after the plan was made.
     """
@@ -81,6 +84,8 @@ def reread(
     for records in read(settings, ranges):
         seen(records)
         decoded = decode_records(records, plan.partitions)
+        if ledger is not None:
+            ledger.add(records, decoded)
         bad.update({(u.topic_id, u.offset): u for u in decoded.undecodable})
         for kind, columns in decoded.messages.items():
             found[kind].append(between(columns, wide))

@@ -101,27 +101,31 @@ def marked(one: Library, places: Iterable[Place]) -> Iterator[None]:
     _sum(one, of, mark)
 
 
-def read(libraries: Iterable[Library], of: Slice, *, exact: bool = True) -> list[Summed]:
+def read(
+    libraries: Iterable[Library], of: Slice, *, exact: bool = True, partition: int | None = None
+) -> list[Summed]:
     """The tallies of windows of these libraries that start in the slice, stale ones summed again first.
 
-    Of one vendor. With `exact` false stale ones are given as they are.
+    Of one vendor, and of one partition where it is named. With `exact` false stale ones stay as they are.
     """
     by_kind = {one.kind: one for one in libraries}
-    found = _read(by_kind, of)
+    found = _read(by_kind, of, partition)
     stale = [summed for summed in found if summed.stale]
     if not stale or not exact:
         return found
     for kind, one in by_kind.items():
         _sum(one, [(s.partition, s.start) for s in stale if s.kind == kind], None)
-    return _read(by_kind, of)
+    return _read(by_kind, of, partition)
 
 
-def _read(by_kind: Mapping[str, Library], of: Slice) -> list[Summed]:
+def _read(by_kind: Mapping[str, Library], of: Slice, partition: int | None) -> list[Summed]:
     one = next(iter(by_kind.values()))
-    query = {
+    query: dict[str, Any] = {
         "vendor": one.vendor, "start": {"$gte": of.start // MS, "$lt": -(-of.end // MS)},
         "kind": {"$in": list(by_kind)},
     }  # fmt: skip
+    if partition is not None:
+        query["p"] = partition
     return [_summed(document) for document in one.tallies.find(query, {"symbols": 0})]
 
 

@@ -30,6 +30,7 @@ from tapedeck.store import library, positions, undecodable
 from tapedeck.store.closing import Closer
 from tapedeck.store.database import Away
 from tapedeck.store.held import Held, Mend
+from tapedeck.store.ledger import Ledger
 from tapedeck.store.mending import Mender
 from tapedeck.store.positions import Position
 from tapedeck.store.report import Report
@@ -95,6 +96,7 @@ class _Session:
     done: Report
     asked: Callable[[], bool]
     closer: Closer = field(init=False)
+    ledger: Ledger = field(init=False)
     groups: frozenset[int] = frozenset()
     """The partition groups that are being written."""
     held: dict[int, Held] = field(default_factory=dict)
@@ -110,6 +112,7 @@ class _Session:
             self.settings, library.ensure(self.settings, self.vendor),
             {pin.name: pin for pin in first.topics.log}, first.topics.backfill, self.by, self.done, mender,
         )  # fmt: skip
+        self.ledger = Ledger(self.settings, self.vendor)
         watch = Watch(self.settings, self.vendor, first)
         ticked = 0.0
         try:
@@ -128,8 +131,10 @@ class _Session:
                     continue
                 ticked = time.monotonic()
                 self._bound_memory()
+                self._patiently(self.ledger.flush_due)
                 self._patiently(self._save)
                 self._show()
+            self.ledger.flush()
             self._save()
         finally:
             self.share.hold(frozenset())
@@ -242,6 +247,7 @@ class _Session:
             held, pin = self.held[r.partition], self.closer.pins[r.topic]
             decoded = decode_records(records, pin.partitions)
             bad += decoded.undecodable
+            self.ledger.add(records, decoded)
             self.closer.last_record = time.monotonic()
             late_before, messages_before = _amount(held.late), held.late_messages
             if pin.id == self.closer.backfill.id:
