@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,8 @@ def prune(folder: Path, kept: Tape, now: float | None = None) -> list[Segment]:
 
     Only what the position on the disk says that every lane is past, and never the tape's last segment, whose
     last stamp the next taper must begin above. A segment's age is that of its file: since when it was not
-    written any more. What can't be removed is tried again the next time.
+    written any more. The taper may compress segments meanwhile. What can't be removed is tried again the
+    next time.
     """
     found = segments(folder)
     standing = position.load(folder)
@@ -27,7 +29,7 @@ def prune(folder: Path, kept: Tape, now: float | None = None) -> list[Segment]:
     sizes, ages = {}, {}
     now = time.time() if now is None else now
     for segment in found:
-        stats = [path.stat() for path in _files(folder, segment) if path.exists()]
+        stats = [one for path in _files(folder, segment) if (one := _stat(path))]
         sizes[segment] = sum(one.st_size for one in stats)
         ages[segment] = now - max((one.st_mtime for one in stats), default=now)
     oldest = parse_duration(kept.keep_age) / NS
@@ -46,3 +48,11 @@ def prune(folder: Path, kept: Tape, now: float | None = None) -> list[Segment]:
 
 def _files(folder: Path, segment: Segment) -> tuple[Path, Path]:
     return segment.plain(folder), segment.packed(folder)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None for a file that is not there, or not any more: compressing puts one in the place of another."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None

@@ -31,7 +31,8 @@ PARTING_SECONDS = 5.0
 """How long a bus that does not fall silent may keep a taper that is to stop."""
 LOCK_SECONDS = 30.0
 """How long a taper waits for one before it that is just ending: far longer than such a one can take for the
-bus and for what it still compresses. It keeps its lock meanwhile, since two must never compress one segment.
+bus and for what it still compresses. It keeps its lock until nothing is compressed any more, since two must
+never compress one segment.
 """
 
 
@@ -60,11 +61,13 @@ def tape(
     this tape, Unavailable where the tape can't be written or its disk is nearly full.
     """
     folder = settings.tape_dir(vendor, src)
-    with lock.held(folder, "taper", LOCK_SECONDS):
+    with (
+        lock.held(folder, "taper", LOCK_SECONDS),
+        Compressor(folder, warn, PARTING_SECONDS) as compressor,
+    ):
         found = recover(folder)
         if found.cut:
             warn(f"{found.cut} bytes of torn lines, which nobody can have read, were cut off {folder}")
-        compressor = Compressor(folder, warn)
         for segment in found.plain:
             compressor.add(segment)
         stamps = Stamps(max(found.above, position.last_stamp(folder)), clock)
@@ -79,11 +82,9 @@ def tape(
             messages = _record(bus, writer, stamps, stop, show, room)
         except Unavailable:
             writer.close()  # without a goodbye: what is not recorded now is a gap
-            compressor.finish(PARTING_SECONDS)
             raise
         writer.write(own_line("heartbeat", stamps.take(), closing=True))
         writer.close()
-        compressor.finish(PARTING_SECONDS)
         return Taped(writer.life, messages)
 
 
