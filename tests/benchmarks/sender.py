@@ -32,6 +32,7 @@ def _send(to_parent: Connection, count: int) -> None:
     payloads = tapes.payloads(count)
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # else one that comes before the last has left is not heard
         to_parent.send(f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}")
         while True:
             if socket.recv()[:1] == _SUBSCRIBED:
