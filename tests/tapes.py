@@ -167,7 +167,8 @@ def files(folder: Path) -> list[str]:
 def variables(settings: Settings) -> dict[str, str]:
     """The environment in which another process has these settings."""
     vendors = {
-        name: {"bus": vendor.bus, "symbols": vendor.symbols} for name, vendor in settings.vendors.items()
+        name: {"bus": vendor.bus, "symbols": vendor.symbols, "window": vendor.window}
+        for name, vendor in settings.vendors.items()
     }
     return {
         "TAPEDECK_STATE_DIR": settings.state_dir,
