@@ -23,6 +23,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     encode_bytes,
     gap_check,
     last_minute,
+    level1,
     live,
     live_writer,
     publisher,
