@@ -57,7 +57,7 @@ test: setup ## style, types, layers, and all tests against real servers
 	@command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { echo "installing prometheus"; apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus >/dev/null; }; } || echo "no prometheus here: the tests of alerts and dashboards will skip"
 	@command -v nats-server >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { echo "installing nats-server"; apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nats-server >/dev/null; }; } || echo "no nats-server here: the tests of NATS will skip"
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 lint: setup ## ruff, mypy and the library's layers
 	@$(BIN)/ruff check .
