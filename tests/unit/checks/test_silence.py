@@ -71,6 +71,13 @@ def test_a_feed_that_stops_is_found_without_any_baseline() -> None:
     assert one.end == pytest.approx(T0 + 1020 * NS, abs=NS)
 
 
+def test_before_the_first_and_behind_the_last_message_only_earlier_days_say_that_a_feed_is_silent() -> None:
+    some = seen({"A": [t for t in each(0.5) if 300 < t < 2000]})
+    assert found(some, usual()) == []
+    edges = found(some, usual(**{WHOLE_FEED: (1200.0, 0.0)}))
+    assert [(one.symbol, one.open_ended) for one in edges] == [(WHOLE_FEED, False), (WHOLE_FEED, True)]
+
+
 def test_a_feed_that_often_pauses_is_not_silent() -> None:
     bursts = [minute * 60 + i / 20 for minute in range(60) for i in range(100)]
     assert found(seen({"A": bursts}), usual()) == []
