@@ -111,7 +111,7 @@ def silences(
     found: list[Silence] = []
     for gap in activity.feed_silences():
         part = longest_open(gap, feed_open)
-        # Before its first message and behind its last one the slice itself can't tell whether the feed was on.
+        # Before its first message and behind its last the slice itself can't tell whether the feed was on.
         inside = gap.start > activity.of.start and not gap.open_ended
         known = usual(WHOLE_FEED, gap.start) or (own if inside else None)
         if part and known and part[1] - part[0] > limit(known):
