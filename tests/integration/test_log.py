@@ -13,11 +13,12 @@ from confluent_kafka.admin import (
     ConfigResource,
     ResourceType,
 )
+from msgspec import structs
 
 from tapedeck import message as m
 from tapedeck.errors import BadInput, Incomplete, Mismatch
 from tapedeck.log import client, meta, topics
-from tapedeck.log.meta import Extent, Life
+from tapedeck.log.meta import Extent, Life, Meta
 from tapedeck.log.plan import Range, from_json
 from tapedeck.log.read import read
 from tapedeck.log.resolve import resolve
@@ -70,6 +71,14 @@ def test_topics_are_made_once_with_the_right_retention_and_pinned(settings: Sett
         assert configs[name]["retention.ms"] == configs[name]["retention.bytes"] == "-1"
     assert configs[names[3]]["cleanup.policy"] == "compact"
     assert {configs[name]["message.timestamp.type"] for name in names} == {"CreateTime"}
+
+
+def test_a_topic_pinned_with_another_partitioner_is_refused_with_a_sentence(settings: Settings) -> None:
+    pinned = topics.ensure(settings, VENDOR)
+    known = meta.read(settings)
+    other = structs.replace(pinned.live[0], partitioner="crc32")
+    with pytest.raises(Mismatch, match="pinned with the partitioner crc32"):
+        topics.verify(settings, VENDOR, Meta({**known.pins, other.id: other}, known.lives, known.extents))
 
 
 def test_a_topic_made_again_is_refused_with_a_sentence(settings: Settings) -> None:

@@ -25,7 +25,7 @@ from tapedeck.embedded import airflow, airflow_api
 from tapedeck.embedded.ports import is_free
 from tapedeck.errors import TapedeckError, Unavailable
 from tapedeck.jobs.receipts import Receipt
-from tapedeck.log import quarantine
+from tapedeck.log import meta
 from tapedeck.log.timeline import timeline
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings
@@ -148,13 +148,20 @@ def _load(deck: Settings, place: Path, vendor: str, files: list[Path]) -> Row:
         names = market.symbol_names(deck.vendor(vendor).symbols, 4)
         capture.write(made, market.generate(vendor, names, 150.0, 120.0, 7, noon))
         files = [made]
-    _say(f"loading {len(files)} captured file{'s' * (len(files) > 1)} as history of {vendor}")
-    loaded = json.loads(_tapedeck("load", vendor, *map(str, files), "--json"))["files"]
     stamps = [recv_ns for file in files for recv_ns, _ in captured.read(file)]
     of = _whole_windows(deck, vendor, min(stamps), max(stamps) + 1)
-    through = sum(sum(file["messages"].values()) + file["present"] for file in loaded)
-    refused_before = quarantine.count(deck, vendor, of) - sum(sum(f["refused"].values()) for f in loaded)
-    return Row(vendor, "history", of, through - refused_before)
+    stood = _standing(deck, vendor, of)  # these files' before, or others' of the same hours
+    _say(f"loading {len(files)} captured file{'s' * (len(files) > 1)} as history of {vendor}")
+    loaded = json.loads(_tapedeck("load", vendor, *map(str, files), "--json"))["files"]
+    return Row(vendor, "history", of, stood + sum(sum(file["messages"].values()) for file in loaded))
+
+
+def _standing(deck: Settings, vendor: str, of: Slice) -> int:
+    """The vendor's messages that the log held of the slice before."""
+    if vendor not in {pin.vendor for pin in meta.read(deck).pins.values()}:
+        return 0
+    total = timeline(vendor, deck).count(of.start, of.end)
+    return total.messages - total.kinds["status"]
 
 
 def _rebuild_and_replay(deck: Settings, rows: list[Row]) -> None:

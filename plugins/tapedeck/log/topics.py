@@ -103,6 +103,12 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
                 f"the topic {pin.name} was deleted and made again (id {identity}, pinned {pin.id}): "
                 f"{_remedy(vendor)}"
             )
+        if pin.partitioner != PARTITIONER:
+            raise Mismatch(
+                f"the topic {pin.name} is pinned with the partitioner {pin.partitioner}, and this tapedeck "
+                f"knows {PARTITIONER} only: it would look for symbols where they are not. Use the version "
+                "that made it"
+            )
         if partitions != pin.partitions:
             raise Mismatch(
                 f"the topic {pin.name} has {partitions} partitions but was made with {pin.partitions}, so "

@@ -66,22 +66,25 @@ def load(
     Raises Unavailable where Kafka fails or stalls, BadInput where this file is being loaded now.
     """
     spoken = vendors.get(vendor)
-    pinned = topics.ensure(settings, vendor)
     with lock.held(
         settings.state / "load", f"load of {vendor}-{file.src}", remedy="or wait until it is done"
-    ), client.consumer(settings) as consumer:  # fmt: skip
-        history = History(settings, consumer, pinned.backfill, vendor, file.src)
-        names = history.names()
-        refused = Refused(settings, vendor, file.first, file.src)
-        outbox = Sender(settings, pinned, file.src, history)
-        try:
-            said = capture.walk(file, spoken, symbol)
-            done = walk_into(
-                outbox, said, names, refused, progress, path=file.path, src=file.src, wanted=wanted
-            )
-            outbox.finish()
-        finally:
-            outbox.close()
+    ):  # fmt: skip
+        pinned = topics.ensure(
+            settings, vendor
+        )  # behind the lock: where that can't be written, nothing is made
+        with client.consumer(settings) as consumer:
+            history = History(settings, consumer, pinned.backfill, vendor, file.src)
+            names = history.names()
+            refused = Refused(settings, vendor, file.first, file.src)
+            outbox = Sender(settings, pinned, file.src, history)
+            try:
+                said = capture.walk(file, spoken, symbol)
+                done = walk_into(
+                    outbox, said, names, refused, progress, path=file.path, src=file.src, wanted=wanted
+                )
+                outbox.finish()
+            finally:
+                outbox.close()
     return done
 
 
