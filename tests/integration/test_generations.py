@@ -110,7 +110,8 @@ def test_in_races_no_generation_is_lost(trades: Library) -> None:
     for symbol in symbols:
         stands = standing(trades, symbol)[0].document
         kept = list(trades.earlier.find({"sy": symbol}).sort("generation", 1))
-        assert [d["generation"] for d in kept] == list(range(1, stands["generation"])), symbol
+        before = list(range(1, stands["generation"]))  # and what stands, where a writer came who was refused
+        assert [d["generation"] for d in kept] in (before, [*before, stands["generation"]]), symbol
         assert stands["kept"]["n"] == 6
 
 

@@ -50,7 +50,11 @@ def ensure(settings: Settings) -> None:
 
 
 def keep(one: Library, ids: Sequence[str]) -> None:
-    """Copy these documents as they stand, on the server. What is kept already is left as it is."""
+    """Copy these documents as they stand, on the server.
+
+    What comes after may be refused: then what stands has a copy too, until it is replaced after all, and its
+    age counts from then.
+    """
     if not ids:
         return
     one.collection.aggregate(
@@ -61,7 +65,7 @@ def keep(one: Library, ids: Sequence[str]) -> None:
             {
                 "$merge": {
                     "into": {"db": one.earlier.database.name, "coll": one.earlier.name},
-                    "whenMatched": "keepExisting",
+                    "whenMatched": [{"$set": {"replaced": "$$new.replaced"}}],
                     "whenNotMatched": "insert",
                 }
             },
