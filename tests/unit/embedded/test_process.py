@@ -20,15 +20,12 @@ from tapedeck.endpoints import Server
 from tapedeck.errors import Unavailable
 
 STUBBORN = """
-import os, signal, sys, time
+import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-inside = os.fork()
-if inside == 0:
+if os.fork() == 0:
     if os.fork() == 0:
         os.setsid()  # a child that has left the session, like PostgreSQL's
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(600)
-print("deaf", flush=True)
+        print("deaf", flush=True)  # by the last one born: from here on the family is whole
 time.sleep(600)
 """
 LEADER_OF_ORPHANS = """
