@@ -1,38 +1,46 @@
 """tapedeck: records the market's tape, keeps it, checks it, and plays it back.
 
-`tapedeck.read`, `stream`, `libraries`, `symbols` and `timeline` are the doors for research, `tapedeck.gaps`
-and `tapedeck.reconcile` those of the checks; importing this is quick, what they need is loaded when they are
-called.
+`tapedeck.read`, `stream`, `libraries`, `symbols`, `timeline` and `condition` are the doors for research; the
+others are the command's verbs of the same name. Importing this is quick: what a door needs is loaded when it
+is called. Every door takes `settings`; without, it loads those that the command would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tapedeck.checks.findings import Finding
     from tapedeck.checks.report import Report
+    from tapedeck.jobs.receipts import Receipt
     from tapedeck.log.timeline import Timeline
     from tapedeck.reports.conditions import SymbolDay
     from tapedeck.reports.day import Day
     from tapedeck.settings import Settings
+    from tapedeck.tape.load import Loaded
 
 __all__ = [
-    "condition", "gaps", "libraries", "read", "reconcile", "report", "stream", "symbols", "timeline",
+    "backfill", "condition", "findings", "gaps", "libraries", "load", "read", "receipts", "reconcile",
+    "replay", "report", "stream", "symbols", "timeline", "void",
 ]  # fmt: skip
+
+Time = str | int | datetime
+"""RFC 3339 text with a zone (or `5m` ago), an aware datetime, or int ns since the epoch, UTC."""
 
 
 def read(
     library: str,
     symbol: str | Sequence[str],
-    start: str | int | datetime,
-    end: str | int | datetime,
+    start: Time,
+    end: Time,
     columns: Sequence[str] | None = None,
     *,
     tail: bool = True,
     require: str = "",
-    as_of: str | int | datetime | None = None,
+    as_of: Time | None = None,
     arrow: bool = False,
     settings: Settings | None = None,
 ) -> Any:
@@ -56,13 +64,13 @@ def read(
 def stream(
     library: str,
     symbol: str | Sequence[str],
-    start: str | int | datetime,
-    end: str | int | datetime,
+    start: Time,
+    end: Time,
     columns: Sequence[str] | None = None,
     *,
     rows: int = 1_000_000,
     tail: bool = True,
-    as_of: str | int | datetime | None = None,
+    as_of: Time | None = None,
     arrow: bool = False,
     settings: Settings | None = None,
 ) -> Iterator[Any]:
@@ -105,7 +113,7 @@ def timeline(vendor: str, settings: Settings | None = None) -> Timeline:
     return timelines.timeline(vendor, settings)
 
 
-def gaps(vendor: str, start: str | int, end: str | int, *, settings: Settings | None = None) -> Report:
+def gaps(vendor: str, start: Time, end: Time, *, settings: Settings | None = None) -> Report:
     """What is missing of a vendor in [start, end), with its reasons; see `tapedeck.checks.doors.gaps`."""
     from tapedeck.checks import doors
 
@@ -113,7 +121,7 @@ def gaps(vendor: str, start: str | int, end: str | int, *, settings: Settings | 
 
 
 def reconcile(
-    vendor: str, start: str | int, end: str | int, *, repair: bool = False, settings: Settings | None = None
+    vendor: str, start: Time, end: Time, *, repair: bool = False, settings: Settings | None = None
 ) -> Report:
     """Where the log and Arctic differ in [start, end); see `tapedeck.checks.doors.reconcile`."""
     from tapedeck.checks import doors
@@ -140,3 +148,69 @@ def condition(
     from tapedeck.reports import doors
 
     return doors.condition(vendor, start, end, symbols, settings=settings)
+
+
+def findings(vendor: str = "", status: str = "", *, settings: Settings | None = None) -> list[Finding]:
+    """What checks have found, of all vendors or one; see `tapedeck.checks.doors.findings`."""
+    from tapedeck.checks import doors
+
+    return doors.findings(vendor, status, settings=settings)
+
+
+def load(
+    vendor: str, files: str | Path | Sequence[str | Path], symbol: str | None = None, *,
+    settings: Settings | None = None,
+) -> list[Loaded]:  # fmt: skip
+    """Captured files as history of a vendor; see `tapedeck.tape.doors.load_files`."""
+    from tapedeck.tape import doors
+
+    return doors.load_files(vendor, files, symbol, settings=settings)
+
+
+def backfill(vendor: str, start: Time, end: Time, *, settings: Settings | None = None) -> list[Receipt]:
+    """Rebuild a slice from the log, then fill it from history; see `tapedeck.checks.doors.backfill`."""
+    from tapedeck.checks import doors
+
+    return doors.backfill(vendor, start, end, settings=settings)
+
+
+def replay(
+    vendor: str,
+    start: Time,
+    end: Time,
+    to: str,
+    *,
+    symbols: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    settings: Settings | None = None,
+    **more: Any,
+) -> Receipt:
+    """Play a slice to a topic, onto a bus, into a store; see `tapedeck.jobs.doors.replay`."""
+    from tapedeck.jobs import doors
+
+    return doors.replay(vendor, start, end, to, symbols=symbols, kinds=kinds, settings=settings, **more)
+
+
+def void(
+    vendor: str,
+    start: Time,
+    end: Time,
+    *,
+    src: int,
+    reason: str,
+    symbols: Sequence[str] = (),
+    settings: Settings | None = None,
+) -> Receipt:
+    """What a source sent in a slice is no data; see `tapedeck.jobs.doors.void`."""
+    from tapedeck.jobs import doors
+
+    return doors.void(vendor, start, end, src=src, reason=reason, symbols=symbols, settings=settings)
+
+
+def receipts(
+    vendor: str = "", job: str = "", limit: int = 20, *, settings: Settings | None = None
+) -> list[Receipt]:
+    """What finished jobs have proved, newest first; see `tapedeck.jobs.doors.receipts`."""
+    from tapedeck.jobs import doors
+
+    return doors.receipts(vendor, job, limit, settings=settings)

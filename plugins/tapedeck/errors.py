@@ -19,6 +19,11 @@ class BadInput(TapedeckError):
     exit_code = 2
 
 
+class NothingRecorded(BadInput):
+    """Nothing was ever recorded of a vendor that settings know. Whoever asks for a slice may answer that it
+    holds nothing; who asks for what must be there can't."""
+
+
 class Unavailable(TapedeckError):
     """Kafka, MongoDB, Airflow or the disk did not answer as it must; safe to run again."""
 

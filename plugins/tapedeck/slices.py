@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from numbers import Integral
 
 import msgspec
 
 from tapedeck.errors import BadInput
 
 NS = 1_000_000_000
+Time = str | int | datetime
+"""RFC 3339 text with a zone (or `5m` ago), an aware datetime, or int ns since the epoch, UTC."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NS = 2**63 - 1
 _UNITS = {"ms": NS // 1000, "s": NS, "m": 60 * NS, "h": 3600 * NS, "d": 86_400 * NS}
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
@@ -54,6 +58,29 @@ def parse_slice(start: str, end: str, now: int | None = None) -> Slice:
     return make_slice(parse_time(start, now), parse_time(end, now))
 
 
+def slice_of(start: Time, end: Time) -> Slice:
+    """The slice between two times as a program gives them (see `instant`)."""
+    now = time.time_ns()
+    return make_slice(instant(start, now), instant(end, now))
+
+
+def instant(at: Time, now: int | None = None) -> int:
+    """ns, UTC, of a time as a program gives it; exact for pandas' Timestamps too.
+
+    Raises BadInput for one without a zone, or for none.
+    """
+    if isinstance(at, str):
+        return parse_time(at, now)
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise BadInput(f"{at!r} has no zone: give an aware datetime, for example with tzinfo=UTC")
+        whole = at - _EPOCH
+        return whole // timedelta(microseconds=1) * 1000 + int(getattr(whole, "nanoseconds", 0))
+    if isinstance(at, Integral) and not isinstance(at, bool):
+        return int(at)
+    raise BadInput(f"{at!r} is no time: give RFC 3339 text, an aware datetime or int ns")
+
+
 def parse_time(text: str, now: int | None = None) -> int:
     """Nanoseconds since the epoch of an RFC 3339 time with a zone, `now`, or `5m` / `2h` / `1d` ago.
 
@@ -78,7 +105,7 @@ def parse_time(text: str, now: int | None = None) -> int:
     try:
         zone_part = "+00:00" if zone in "Zz" else zone
         second = datetime.fromisoformat(f"{day}T{clock}{zone_part}")
-        whole = (second - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+        whole = (second - _EPOCH) // timedelta(seconds=1)
     except (ValueError, OverflowError) as e:
         raise BadInput(f"{text!r} is no time ({e}): {_RIGHT_FORM}") from e
     ns = whole * NS + int((fraction or "").ljust(9, "0"))
@@ -98,6 +125,6 @@ def parse_duration(text: str) -> int:
 def format_time(ns: int) -> str:
     """RFC 3339 in UTC with as many of nine fractional digits as are needed."""
     second, fraction = divmod(ns, NS)
-    text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+    text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
     return f"{text}{digits}Z"

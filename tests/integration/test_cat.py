@@ -162,3 +162,22 @@ def test_a_bar_is_for_terminals_only(log: Published, monkeypatch: pytest.MonkeyP
     assert b"counting" in shown
     assert b"of 3,000" in shown
     assert b"3,000" in out
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "msgpack", "parquet"])
+def test_a_slice_of_a_vendor_that_was_never_recorded_holds_nothing(
+    log: Published, tmp_path: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    other, out = "binance_spot", tmp_path / "out"
+    status, _, err = told(capfd, "cat", other, START, END, "--format", form, "--out", str(out))
+    assert (status, err.splitlines()) == (0, [
+        f"note: nothing is recorded of {other} yet: run `tapedeck collect {other}` or "
+        f"`tapedeck load {other} FILE…`", f"{other} has no messages in [{START}, {END})",
+    ])  # fmt: skip
+    assert (pq.read_table(out).num_rows if form == "parquet" else out.read_bytes()) in (0, b"")
+    status, counted, _ = told(capfd, "cat", other, START, END, "--count", "--json")
+    found = json.loads(counted)
+    assert (status, found["messages"], found["complete"]) == (0, 0, False)
+    assert found["uncovered_seconds"] == 3000
+    for more in (("--plan",), ("--incomplete", "refuse"), ("--symbols", "NOSUCH")):
+        assert told(capfd, "cat", other, START, END, *more)[0] == 2

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 
 from tapedeck import endpoints
+from tapedeck.checks import findings as book
 from tapedeck.checks import gap_check
 from tapedeck.checks import reconcile as reconciliation
+from tapedeck.checks.fill import fill
+from tapedeck.checks.findings import Finding
 from tapedeck.checks.report import Progress, Report
+from tapedeck.jobs import backfill as rebuilding
 from tapedeck.jobs.origin import Origin, person
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.settings import Settings, load
-from tapedeck.slices import Slice, make_slice, parse_time
-
-Time = str | int
-"""RFC 3339 text with a zone (or `5m` ago), or int ns since the epoch, UTC."""
+from tapedeck.slices import Time, slice_of
 
 
 def gaps(
@@ -28,7 +30,7 @@ def gaps(
 
     Raises BadInput for an unknown vendor or a slice that is none, Unavailable.
     """
-    of = _slice(start, end)
+    of = slice_of(start, end)
     deck = endpoints.resolve(settings or load())
     return gap_check.gap_check(deck, vendor, of, run=f"gaps by {person()}", progress=progress)
 
@@ -49,7 +51,7 @@ def reconcile(
     that all is accounted for, so that a row altered on the disk stays unseen (`store check`).
     Raises as `gaps` does.
     """
-    of = _slice(start, end)
+    of = slice_of(start, end)
     deck = endpoints.resolve(settings or load())
     origin = Origin(who=person(), started=time.time_ns())
     return reconciliation.reconcile(
@@ -57,6 +59,34 @@ def reconcile(
     )
 
 
-def _slice(start: Time, end: Time) -> Slice:
-    now = time.time_ns()
-    return make_slice(*(parse_time(t, now) if isinstance(t, str) else int(t) for t in (start, end)))
+def backfill(
+    vendor: str,
+    start: Time,
+    end: Time,
+    *,
+    settings: Settings | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[Receipt]:
+    """Rebuild from the log every window that meets [start, end), then, where the settings name sources of
+    history, fetch what the log never had; the receipt of each. Repeated, it writes nothing.
+
+    Raises as `gaps` does.
+    """
+    of = slice_of(start, end)
+    deck = endpoints.resolve(settings or load())
+    origin = Origin(who=person(), started=time.time_ns())
+    done = [rebuilding.backfill(deck, vendor, of, origin=origin, progress=progress)]
+    if deck.vendor(vendor).history:
+        done.append(fill(deck, vendor, of, origin=origin))
+    return done
+
+
+def findings(vendor: str = "", status: str = "", *, settings: Settings | None = None) -> list[Finding]:
+    """What checks have found, by vendor and time; only of a vendor or in a state where they are named.
+
+    Raises BadInput for a vendor or a state that is none, Unavailable.
+    """
+    deck = endpoints.resolve(settings or load())
+    if vendor:
+        deck.vendor(vendor)
+    return book.listed(deck, vendor, status)

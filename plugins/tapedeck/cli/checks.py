@@ -184,6 +184,7 @@ def findings(words: tuple[str, ...], status: str, reason: str, as_json: bool) ->
       tapedeck findings binance_usdm --status open
       tapedeck findings accept 3f9a12 --reason "announced maintenance of the venue"
     """
+    from tapedeck.checks import doors
     from tapedeck.checks import findings as book
     from tapedeck.jobs.origin import person
 
@@ -198,9 +199,7 @@ def findings(words: tuple[str, ...], status: str, reason: str, as_json: bool) ->
     if len(words) > 1:
         raise BadInput(f"{' '.join(words)!r} is no vendor: name one, or none for all")
     vendor = words[0] if words else ""
-    if vendor:
-        deck.vendor(vendor)
-    found = book.listed(deck, vendor, status)
+    found = doors.findings(vendor, status, settings=deck)
     if as_json:
         click.echo(json.dumps({"findings": [one.to_json() for one in found]}))
     elif found:

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tapedeck import endpoints, settings
-from tapedeck.errors import BadInput
 from tapedeck.jobs.origin import Origin, person
 from tapedeck.slices import parse_slice
 
@@ -98,7 +97,7 @@ def backfill(vendor: str, start: str, end: str, only_plan: bool, as_json: bool) 
       tapedeck backfill binance_usdm 2024-08-08T00:00:00Z 2024-08-09T00:00:00Z
       tapedeck backfill binance_usdm 2d 1d --plan
     """
-    from tapedeck.checks.fill import fill
+    from tapedeck.checks import doors
     from tapedeck.jobs import backfill as job
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
@@ -111,16 +110,15 @@ def backfill(vendor: str, start: str, end: str, only_plan: bool, as_json: bool) 
         for line in job.shown(deck, order, plan, would):
             click.echo(line)
         return
-    origin = Origin(who=person(), started=time.time_ns())
     with progress_of("partitions") as progress:
-        receipt = job.backfill(deck, vendor, of, origin=origin, progress=progress)
-    filled = fill(deck, vendor, of, origin=origin) if deck.vendor(vendor).history else None
+        receipt, *filled = doors.backfill(vendor, of.start, of.end, settings=deck, progress=progress)
     if as_json:
-        click.echo(msgspec.json.encode({**msgspec.to_builtins(receipt), "history": filled}))
+        whole = {**msgspec.to_builtins(receipt), "history": filled[0] if filled else None}
+        click.echo(msgspec.json.encode(whole))
         return
     _show(receipt, as_json=False)
-    if filled is not None:
-        click.echo(f"{filled.line}\nreceipt {filled.id}")
+    for one in filled:
+        click.echo(f"{one.line}\nreceipt {one.id}")
 
 
 @click.command()
@@ -177,6 +175,7 @@ def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: b
       tapedeck receipts --vendor binance_usdm
       tapedeck receipts 83af6201 --json
     """
+    from tapedeck.jobs import doors
     from tapedeck.jobs import receipts as book
 
     deck = endpoints.resolve(settings.load())
@@ -184,11 +183,7 @@ def receipts(identity: str | None, vendor: str, job: str, limit: int, as_json: b
         one = book.find(deck, identity)
         click.echo(one.to_json() if as_json else _whole(one))
         return
-    if vendor:
-        deck.vendor(vendor)
-    if job not in ("", "replay", "backfill", "reconcile", "void", "history"):
-        raise BadInput(f"there is no job {job!r}: the jobs are replay, backfill, history, reconcile and void")
-    found = book.recent(deck, limit, vendor, job)
+    found = doors.receipts(vendor, job, limit, settings=deck)
     if as_json:
         click.echo(msgspec.json.encode({"receipts": found}))
         return

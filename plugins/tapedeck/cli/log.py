@@ -17,7 +17,7 @@ import msgspec
 from tapedeck import endpoints, settings
 from tapedeck.cli.progress import bar
 from tapedeck.cli.show import FOLLOWING, FORMATS, aligned, check_out, output, reader_gone, writer
-from tapedeck.errors import BadInput
+from tapedeck.errors import BadInput, NothingRecorded
 from tapedeck.jobs.known import check_known
 from tapedeck.log import meta
 from tapedeck.log import timeline as timelines
@@ -30,7 +30,7 @@ from tapedeck.log.quarantine import count as count_quarantined
 from tapedeck.log.reading import Reading
 from tapedeck.log.tail import Tail, behind_text
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice, format_time
+from tapedeck.slices import NS, Slice, format_time, slice_of
 
 CHUNK = 500
 BEHIND = 5 * NS
@@ -100,9 +100,15 @@ def cat(
             f"a slice needs START and END: `tapedeck cat {vendor} 5m now`, or a plan with --stored"
         )
     else:
-        reading = line.between(
-            start, end, **asked, incomplete=incomplete, deadline=deadline, waiting=_waiting(deadline)  # type: ignore[arg-type]
-        )  # fmt: skip
+        try:
+            reading = line.between(
+                start, end, **asked, incomplete=incomplete, deadline=deadline, waiting=_waiting(deadline)  # type: ignore[arg-type]
+            )  # fmt: skip
+        except NothingRecorded as e:  # a valid slice, which holds nothing; there is no plan to show, though
+            if only_plan or incomplete != "flag":
+                raise
+            nothing = line.reading(_of_nothing(vendor, slice_of(start, end), str(e)), everything=everything)
+            reading = replace(nothing, symbols=frozenset(asked["symbols"]))
     if only_plan:
         click.echo(reading.plan.to_json() if as_json else reading.plan.table())
         return
@@ -113,6 +119,11 @@ def cat(
     elif not _print(reading, form, out, local):
         check_known(deck, vendor, _list(symbols))
         click.echo(f"{vendor} has no messages in {reading.plan.slice}", err=True)
+
+
+def _of_nothing(vendor: str, of: Slice, why: str) -> Plan:
+    """The plan where there is no topic yet."""
+    return Plan(vendor=vendor, slice=of, margin=0, partitions=0, ranges=(), claims=(), notes=(why,))
 
 
 def _print(reading: Reading, form: str, out: Path | None, local: bool) -> int:
@@ -137,14 +148,17 @@ def _count(deck: Settings, reading: Reading, as_json: bool) -> None:
         total = replace(reading, seen=lambda records: advance(len(records))).count()
     if not total.messages:
         check_known(deck, plan.vendor, sorted(reading.symbols))
-    alone = plan.slice.end - plan.slice.start - _length(coverage(deck, plan.vendor, plan.slice))
+    alone, quarantined = plan.slice.end - plan.slice.start, 0
+    if plan.partitions:
+        alone -= _length(coverage(deck, plan.vendor, plan.slice))
+        quarantined = count_quarantined(deck, plan.vendor, plan.slice)
     whole = {
         "messages": total.messages,
         "kinds": {kind: n for kind, n in total.kinds.items() if n},
         "duplicates": total.duplicates,
         "voided": total.voided,
         "undecodable": total.undecodable,
-        "quarantined": count_quarantined(deck, plan.vendor, plan.slice),
+        "quarantined": quarantined,
         "complete": plan.complete,
         "uncovered_seconds": round(alone / NS, 3),
         "start": format_time(plan.slice.start),

@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 from msgspec import Struct, structs
 
-from tapedeck.errors import BadInput, Mismatch
+from tapedeck.errors import Mismatch, NothingRecorded
 from tapedeck.log import client
 from tapedeck.settings import Settings
 
@@ -99,11 +99,11 @@ class Meta:
     extents: tuple[Extent, ...]
 
     def topics(self, vendor: str) -> VendorTopics:
-        """The vendor's topics. Raises BadInput where nothing was ever recorded of it."""
+        """The vendor's topics. Raises NothingRecorded where nothing ever was of it."""
         pins = sorted((p for p in self.pins.values() if p.vendor == vendor), key=lambda p: p.number)
         by_role = {role: [p for p in pins if p.role == role] for role in ("live", "backfill", "quarantine")}
         if not all(by_role.values()):
-            raise BadInput(
+            raise NothingRecorded(
                 f"nothing is recorded of {vendor} yet: run `tapedeck collect {vendor}` or "
                 f"`tapedeck load {vendor} FILE…`"
             )

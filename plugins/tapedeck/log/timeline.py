@@ -16,7 +16,7 @@ from tapedeck.log.tail import Tail
 from tapedeck.message import KINDS, Message, check_kinds, check_symbol
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings, load
-from tapedeck.slices import NS, Slice, format_time, make_slice, parse_duration, parse_slice, parse_time
+from tapedeck.slices import NS, Slice, Time, format_time, instant, parse_duration, parse_slice, slice_of
 
 POLL_SECONDS = 1.0
 Past = Literal["flag", "refuse", "wait"]
@@ -28,7 +28,7 @@ def timeline(vendor: str, settings: Settings | None = None) -> Timeline:
 
 
 class Timeline:
-    """Asks a vendor's log what happened between two times. Times are UTC: RFC 3339 text or int ns."""
+    """Asks a vendor's log what happened between two times, each as `slices.instant` takes it."""
 
     def __init__(self, settings: Settings, vendor: str) -> None:
         settings.vendor(vendor)
@@ -36,8 +36,8 @@ class Timeline:
 
     def between(
         self,
-        start: str | int,
-        end: str | int,
+        start: Time,
+        end: Time,
         *,
         symbols: Sequence[str] = (),
         kinds: Sequence[str] = (),
@@ -54,7 +54,7 @@ class Timeline:
         `Reading.plan.notes`, "refuse" with Incomplete, or "wait" for what may come, `deadline` long, then
         refuse; `waiting` is shown each plan that was not yet complete.
         """
-        of = _slice(start, end)
+        of = slice_of(start, end)
         check_kinds(tuple(kinds))
         wanted = tuple(check_symbol(symbol) for symbol in symbols)
         latest = time.monotonic() + parse_duration(deadline) / NS
@@ -92,19 +92,19 @@ class Timeline:
                 raise BadInput(f"this plan was not made for the symbol {symbol}: plan the slice anew")
         return Reading(self.settings, plan, wanted, check_kinds(tuple(kinds)) or KINDS, everything)
 
-    def at(self, t: str | int, **more: Any) -> Reading:
+    def at(self, t: Time, **more: Any) -> Reading:
         """The log positioned at a time: iterates over what was received from `t` on, until now."""
         now = time.time_ns()
-        return self.between(_time(t, now), now, **more)
+        return self.between(instant(t, now), now, **more)
 
     def last(
-        self, t: str | int, *, symbols: Sequence[str] = (), kinds: Sequence[str] = (), within: str = "5m"
+        self, t: Time, *, symbols: Sequence[str] = (), kinds: Sequence[str] = (), within: str = "5m"
     ) -> list[Message]:
         """What stood at a time: the last message of each symbol and kind at or before `t`, by ts_recv.
 
         What was last said longer ago than `within` is not found.
         """
-        end = _time(t, time.time_ns()) + 1
+        end = instant(t) + 1
         start = max(0, end - parse_duration(within))
         found = {
             (message.symbol, type(message)): message
@@ -119,24 +119,24 @@ class Timeline:
         return self.between(whole.start, whole.end, **more)
 
     def tail(
-        self, from_: str | int | None = None, *, symbols: Sequence[str] = (), kinds: Sequence[str] = ()
+        self, from_: Time | None = None, *, symbols: Sequence[str] = (), kinds: Sequence[str] = ()
     ) -> Tail:
         """Live messages from that time on (now by default), without end, as they come; see `Tail`.
 
         Iterate over it; its `behind` says how far it is behind the log's end.
         """
         now = time.time_ns()
-        start = now if from_ is None else _time(from_, now)
+        start = now if from_ is None else instant(from_, now)
         wanted = tuple(check_symbol(symbol) for symbol in symbols)
         return Tail(self.settings, self.vendor, start, wanted, check_kinds(tuple(kinds)) or KINDS)
 
-    def plan(self, start: str | int, end: str | int, *, symbols: Sequence[str] = ()) -> Plan:
+    def plan(self, start: Time, end: Time, *, symbols: Sequence[str] = ()) -> Plan:
         """The offset ranges that the slice resolves to now."""
         wanted = tuple(check_symbol(symbol) for symbol in symbols)
         partitions = self._partitions(wanted)
-        return resolve(self.settings, self.vendor, _slice(start, end), partitions=partitions)
+        return resolve(self.settings, self.vendor, slice_of(start, end), partitions=partitions)
 
-    def count(self, start: str | int, end: str | int, **more: Any) -> Count:
+    def count(self, start: Time, end: Time, **more: Any) -> Count:
         """How many messages the slice holds, by kind, and what was left out of it."""
         return self.between(start, end, **more).count()
 
@@ -150,18 +150,3 @@ class Timeline:
 
 def _is_past(of: Slice) -> bool:
     return of.end <= time.time_ns()
-
-
-def _time(t: str | int, now: int) -> int:
-    return parse_time(t, now) if isinstance(t, str) else t
-
-
-def _slice(start: str | int, end: str | int) -> Slice:
-    if isinstance(start, str) and isinstance(end, str):
-        return parse_slice(start, end)
-    if isinstance(start, int) and isinstance(end, int):
-        return make_slice(start, end)
-    raise BadInput(
-        f"start and end must both be RFC 3339 texts or both int ns, not {start!r} and {end!r}: "
-        f"for example {format_time(1_723_161_256 * NS)}"
-    )

@@ -13,9 +13,8 @@ from tapedeck.reports.conditions import SymbolDay
 from tapedeck.reports.day import Day, parse_day
 from tapedeck.reports.gather import Progress, gather
 from tapedeck.settings import Settings, load
-from tapedeck.slices import make_slice, parse_slice
+from tapedeck.slices import Time, parse_slice, slice_of
 from tapedeck.store import library as libraries
-from tapedeck.store.read import Time, instant
 
 
 def report(
@@ -78,4 +77,4 @@ def require(
     deck = endpoints.resolve(settings or load())
     vendor = libraries.named(deck, library).vendor
     some = [symbol] if isinstance(symbol, str) else list(symbol)
-    conditions.require(deck, vendor, some, make_slice(instant(start), instant(end)), wanted)
+    conditions.require(deck, vendor, some, slice_of(start, end), wanted)

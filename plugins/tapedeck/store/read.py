@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,11 @@ from tapedeck.columns import Array, Columns, concat, empty
 from tapedeck.errors import BadInput
 from tapedeck.message import WHOLE_FEED, check_symbol
 from tapedeck.settings import Settings, load
-from tapedeck.slices import make_slice, parse_time
+from tapedeck.slices import Time, instant, slice_of
 from tapedeck.store import library as libraries
 from tapedeck.store import tail as tails
 from tapedeck.store.encoder import FIELD_PREFIX, row_values, rows_per_message
 from tapedeck.store.library import Library
-
-Time = str | int | datetime
 
 
 def read(
@@ -64,7 +61,7 @@ def read(
     one = libraries.named(deck, library)
     several = not isinstance(symbol, str)
     symbols = [check_symbol(s) for s in dict.fromkeys([symbol] if isinstance(symbol, str) else symbol)]
-    of = make_slice(instant(start), instant(end))
+    of = slice_of(start, end)
     places = len(symbols) > 1 or not {"topic", "offset"}.isdisjoint(columns or ())
     if as_of is not None:
         answer = tails.as_of(deck, one, symbols, of, instant(as_of))
@@ -88,19 +85,6 @@ def _table(frame: pd.DataFrame) -> Any:
     frame = frame.reset_index()
     frame.attrs = {}
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(said)
-
-
-def instant(time: Time) -> int:
-    """ns, UTC, of a time as a reader may give it. Raises BadInput for one without a zone, or for none."""
-    if isinstance(time, str):
-        return parse_time(time)
-    if isinstance(time, datetime):
-        if time.tzinfo is None:
-            raise BadInput(f"{time!r} has no zone: give an aware datetime, for example with tzinfo=UTC")
-        return int(pd.Timestamp(time).as_unit("ns").value)
-    if isinstance(time, int | np.integer) and not isinstance(time, bool):
-        return int(time)
-    raise BadInput(f"{time!r} is no time: give RFC 3339 text, an aware datetime or int ns")
 
 
 def _check_symbol(settings: Settings, one: Library, symbol: str) -> None:

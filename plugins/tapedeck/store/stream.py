@@ -7,11 +7,11 @@ from typing import Any
 
 from tapedeck import endpoints
 from tapedeck.settings import Settings, load
-from tapedeck.slices import Slice, make_slice
+from tapedeck.slices import Slice, Time, slice_of
 from tapedeck.store import database, documents
 from tapedeck.store import library as libraries
 from tapedeck.store.library import Library
-from tapedeck.store.read import Time, instant, read
+from tapedeck.store.read import read
 
 ROWS = 1_000_000
 
@@ -35,7 +35,7 @@ def stream(
     what came late meanwhile is in the frames that follow, and no row is in two.
     """
     deck = endpoints.resolve(settings or load())
-    one, of = libraries.named(deck, library), make_slice(instant(start), instant(end))
+    one, of = libraries.named(deck, library), slice_of(start, end)
     symbols = [symbol] if isinstance(symbol, str) else list(symbol)
 
     def between(start: int, end: int) -> Any:
