@@ -84,6 +84,20 @@ class Columns:
         return self if bool((order[1:] > order[:-1]).all()) else self.take(order)
 
 
+def by_code(codes: Array) -> Array:
+    """The stable order of small codes; those of 16 bits are sorted three times as fast."""
+    small = len(codes) and int(codes.max()) < 2**16
+    return np.argsort(codes.astype(np.uint16) if small else codes, kind="stable")
+
+
+def different(column: Array) -> list[int]:
+    """The values that an integer column has, in order; quick where it has only one, as most have."""
+    if not len(column):
+        return []
+    least, most = int(column.min()), int(column.max())
+    return [least] if least == most else np.unique(column).tolist()
+
+
 def _spans(counts: Array, index: Array) -> Array:
     """Positions of the levels of the messages at `index`, where message i has `counts[i]` of them."""
     starts = np.cumsum(counts) - counts

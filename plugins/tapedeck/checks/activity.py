@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapedeck.columns import Array, Columns
+from tapedeck.columns import Array, Columns, by_code
 from tapedeck.message import WHOLE_FEED
 from tapedeck.slices import NS, Slice
 
@@ -17,12 +17,6 @@ FLOOR = 5 * NS
 BINS = 1_000_000
 """The feed as a whole is looked at by the second, or in so many parts where the slice is longer."""
 NEVER = 2**63 - 1
-
-
-def by_code(codes: Array) -> Array:
-    """The stable order of small codes; those of 16 bits are sorted three times as fast."""
-    small = len(codes) and int(codes.max()) < 2**15
-    return np.argsort(codes.astype(np.int16) if small else codes, kind="stable")
 
 
 @dataclass(slots=True)
@@ -80,10 +74,12 @@ class Activity:
         for columns in kinds:
             if columns.kind == "status" or not len(columns):
                 continue
-            codes = np.array([self._row(name) for name in columns.symbols], np.int32)[columns["symbol"]]
-            known = codes >= 0
-            rows.append(codes[known])
-            stamps.append(columns["ts_recv"][known])
+            table = np.array([self._row(name) for name in columns.symbols], np.int32)
+            codes, ts = table[columns["symbol"]], columns["ts_recv"]
+            if (table < 0).any():
+                codes, ts = codes[codes >= 0], ts[codes >= 0]
+            rows.append(codes)
+            stamps.append(ts)
         if not rows:
             return
         row, ts = np.concatenate(rows), np.concatenate(stamps)
@@ -92,6 +88,7 @@ class Activity:
         if len(stamps) > 1 or (ts[1:] < ts[:-1]).any():
             order = np.argsort(ts, kind="stable")
             row, ts = row[order], ts[order]
+        self._feed(ts)
         order = by_code(row)
         row, ts = row[order], ts[order]
         self._grow()
@@ -112,7 +109,6 @@ class Activity:
         self.last[row[starts]] = ts[ends]
         fresh = self.first[row[starts]] == 0
         self.first[row[starts][fresh]] = ts[starts][fresh]
-        self._feed(ts)
 
     def of_symbol(self, symbol: str) -> Array:
         """Messages by bucket; zeros for a symbol of which nothing came."""
@@ -154,7 +150,6 @@ class Activity:
         return [Gap(WHOLE_FEED, int(starts[i]), int(ends[i]), bool(i == len(held))) for i in long]
 
     def _feed(self, ts: Array) -> None:
-        ts = np.sort(ts)
         bins = (ts - self.of.start) // self.step
         starts = np.flatnonzero(np.append(True, bins[1:] != bins[:-1]))
         ends = np.append(starts[1:], len(ts)) - 1

@@ -32,7 +32,7 @@ from tapedeck.log import meta, quarantine
 from tapedeck.log.decode import Undecodable
 from tapedeck.log.meta import Life
 from tapedeck.log.plan import Plan
-from tapedeck.log.reading import stretches
+from tapedeck.log.reading import STRETCH_RECORDS, stretches
 from tapedeck.log.resolve import resolve
 from tapedeck.message import CONNECTED, DISCONNECTED, KINDS, SEQUENCE_RESET, WHOLE_FEED
 from tapedeck.settings import Settings
@@ -72,7 +72,8 @@ def gap_check(
         time.sleep(2)
         frozen = resolve(settings, vendor, of)
     check = _Check(settings, vendor, of, frozen)
-    parts = list(stretches(frozen))
+    # One partition is held at a time, so a stretch may be longer, and its margins are read less often.
+    parts = list(stretches(frozen, STRETCH_RECORDS * frozen.partitions))
     for i, stretch in enumerate(parts):
         whole = stretch == of
         plan = frozen if whole else resolve(settings, vendor, stretch, within=frozen)

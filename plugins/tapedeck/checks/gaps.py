@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapedeck.columns import Array, Columns
+from tapedeck.columns import Array, Columns, by_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,15 @@ def chains(
     found = Chains()
     if not len(columns) or not bool(columns["prev"].any()):
         return found
-    whole = columns.take(columns["seq"] != 0)
-    order = np.lexsort((whole["offset"], whole["topic"], whole["ts_recv"], whole["symbol"]))
-    whole = whole.take(order)
-    image = whole["snapshot"] == 1 if "snapshot" in whole else np.zeros(len(whole), np.bool_)
-    places = np.flatnonzero(~image)
-    symbol, seq, prev = (whole[name][places] for name in ("symbol", "seq", "prev"))
+    order = _walked(columns)
+    seqs, codes = columns["seq"][order], columns["symbol"][order]
+    image = columns["snapshot"][order] == 1 if "snapshot" in columns else np.zeros(len(order), np.bool_)
+    if image.any():
+        places = np.flatnonzero(~image)
+        symbol, seq, prev = codes[places], seqs[places], columns["prev"][order[places]]
+    else:
+        places = np.arange(len(order))
+        symbol, seq, prev = codes, seqs, columns["prev"][order]
     new = np.ones(len(places), np.bool_)
     new[1:] = symbol[1:] != symbol[:-1]
     broken = np.zeros(len(places), np.bool_)
@@ -108,22 +111,30 @@ def chains(
     for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
         if not prev[first:last].any():
             continue  # this vendor does not chain this symbol
-        name = whole.symbols[int(symbol[first])]
+        name, rows = columns.symbols[int(symbol[first])], order[places[first:last]]
         stood = (before or {}).get(name)
         if stood is None:
-            place = places[first]
-            found.heads[name] = Head(int(prev[first]), int(whole["ts_recv"][place]), int(whole["src"][place]))
+            row = rows[0]
+            found.heads[name] = Head(int(prev[first]), int(columns["ts_recv"][row]), int(columns["src"][row]))
         elif prev[first] not in (0, stood.seq):
             broken[first] = True
         if broken[first:last].any():
             own = slice(first, last)
-            images = np.flatnonzero(image & (whole["symbol"] == symbol[first]))
+            images = np.flatnonzero(image & (codes == symbol[first]))
             _Walk(
-                name, whole.kind, seq[own], prev[own], whole["ts_recv"][places[own]],
-                whole["src"][places[own]], places[own], images, whole["seq"][images],
-                sorted((resets or {}).get(name, ())), margin, found,
+                name, columns.kind, seq[own], prev[own], columns["ts_recv"][rows], columns["src"][rows],
+                places[own], images, seqs[images], sorted((resets or {}).get(name, ())), margin, found,
             ).go(np.flatnonzero(broken[own]).tolist(), stood)  # fmt: skip
     return found
+
+
+def _walked(columns: Columns) -> Array:
+    """Positions of the messages with a seq, by symbol, and each symbol's by (ts_recv, topic, offset)."""
+    rows = np.arange(len(columns)) if columns["seq"].all() else np.flatnonzero(columns["seq"])
+    stamps, symbol = columns["ts_recv"][rows], columns["symbol"][rows]
+    if (stamps[1:] > stamps[:-1]).all():  # one source, nothing late: only the symbols are to be told apart
+        return rows[by_code(symbol)]
+    return rows[np.lexsort((columns["offset"][rows], columns["topic"][rows], stamps, symbol))]
 
 
 def tails(columns: Columns) -> dict[str, Tail]:
@@ -131,15 +142,19 @@ def tails(columns: Columns) -> dict[str, Tail]:
     chained = columns["seq"] != 0
     if "snapshot" in columns:
         chained &= columns["snapshot"] == 0
-    part = columns.take(chained)
-    order = np.lexsort((part["seq"], part["ts_recv"], part["symbol"]))
-    symbol = part["symbol"][order]
-    last = order[np.flatnonzero(np.append(symbol[1:] != symbol[:-1], True))] if len(order) else order
+    rows = np.flatnonzero(chained)
+    seq, stamps, symbol = (columns[name][rows] for name in ("seq", "ts_recv", "symbol"))
+    if not (stamps[1:] > stamps[:-1]).all():
+        rows = rows[np.lexsort((seq, stamps))]
+        symbol = columns["symbol"][rows]
+    last = np.full(len(columns.symbols), -1)
+    last[symbol] = rows  # of several of one symbol the last assignment stays
     return {
-        part.symbols[int(part["symbol"][i])]: Tail(
-            int(part["seq"][i]), int(part["ts_recv"][i]), int(part["src"][i])
+        columns.symbols[code]: Tail(
+            int(columns["seq"][row]), int(columns["ts_recv"][row]), int(columns["src"][row])
         )
-        for i in last.tolist()
+        for code, row in enumerate(last.tolist())
+        if row >= 0
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import structs
 
-from tapedeck.columns import COMMON, Array, Columns, concat, empty
+from tapedeck.columns import COMMON, Array, Columns, concat, different, empty
 from tapedeck.log import client
 from tapedeck.log.decode import Undecodable, decode_records
 from tapedeck.log.judge import Judged, judge
@@ -96,7 +96,7 @@ def _with_lead(settings: Settings, ranges: Sequence[Range]) -> tuple[list[Range]
 
 
 def _since(begun: dict[int, int], columns: Columns, from_the_beginning: bool) -> None:
-    for src in np.unique(columns["src"]).tolist():
+    for src in different(columns["src"]):
         first = 0 if from_the_beginning else int(columns["ts_recv"][columns["src"] == src].min())
         begun[src] = min(begun.get(src, first), first)
 
@@ -106,7 +106,12 @@ def _stamps(whole: dict[str, Columns]) -> dict[int, Array]:
         return {}
     src = np.concatenate([columns["src"] for columns in whole.values()])
     stamps = np.concatenate([columns["ts_recv"] for columns in whole.values()])
-    return {one: np.unique(stamps[src == one]) for one in np.unique(src).tolist()}
+    return {one: _sorted(stamps[src == one]) for one in different(src)}
+
+
+def _sorted(stamps: Array) -> Array:
+    """Each once, in order; a source's own strictly increase where nothing came late or again."""
+    return stamps if (stamps[1:] > stamps[:-1]).all() else np.unique(stamps)
 
 
 def _lean(columns: Columns) -> Columns:

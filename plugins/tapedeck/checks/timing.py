@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapedeck.checks.activity import by_code
-from tapedeck.columns import Array, Columns
+from tapedeck.columns import Array, Columns, by_code, different
 from tapedeck.slices import NS, Slice
 
 SKEW = 50 * NS // 1000
@@ -83,12 +82,12 @@ class Timing:
         inside = (kept["ts_recv"] >= of.start) & (kept["ts_recv"] < of.end)
         if not inside.any():
             return
-        sources = np.unique(kept["src"]).tolist()
+        sources = different(kept["src"])
         for src in sources:
             own = kept["src"] == src if len(sources) > 1 else np.ones(len(kept), np.bool_)
             self._clock(src, kept, own & inside)
             self._order(src, kept, np.flatnonzero(own), inside)
-        for topic in set(np.unique(kept["topic"]).tolist()) - set(backfills):
+        for topic in set(different(kept["topic"])) - set(backfills):
             self._late(kept, kept["topic"] == topic, inside)
 
     def _clock(self, src: int, kept: Columns, own: Array) -> None:
@@ -104,24 +103,35 @@ class Timing:
 
     def _order(self, src: int, kept: Columns, places: Array, inside: Array) -> None:
         order = places[by_code(kept["symbol"][places])]
-        order = order[kept["ts_event"][order] != 0]
-        symbol, event, seq = (kept[name][order] for name in ("symbol", "ts_event", "seq"))
-        step = event[1:] - event[:-1]
-        suspects = np.flatnonzero((step < 0) & (symbol[1:] == symbol[:-1]) & inside[order[1:]])
-        for i in suspects.tolist():
-            if 0 < seq[i + 1] < seq[i]:
-                continue  # the message itself came out of order
-            name, at = kept.symbols[int(symbol[i])], int(kept["ts_recv"][order[i + 1]])
-            one = self.back.setdefault((src, kept.kind, name), Backwards(name, kept.kind, src, at, at))
-            one.steps += 1
-            one.last = at
-            one.farthest = max(one.farthest, -int(step[i]))
+        event = kept["ts_event"][order]
+        if not event.all():
+            order, event = order[event != 0], event[event != 0]
+        symbol, step = kept["symbol"][order], event[1:] - event[:-1]
+        at = np.flatnonzero((step < 0) & (symbol[1:] == symbol[:-1]))
+        seq, at = kept["seq"], at[inside[order[1:][at]]]
+        earlier = seq[order[at + 1]]
+        at = at[(earlier <= 0) | (earlier >= seq[order[at]])]  # else the message itself came out of order
+        if not len(at):
+            return
+        codes, times, back = symbol[at], kept["ts_recv"][order[at + 1]], -step[at]
+        starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+        ends = np.append(starts[1:], len(at))
+        for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
+            name, since = kept.symbols[int(codes[first])], int(times[first])
+            one = self.back.setdefault((src, kept.kind, name), Backwards(name, kept.kind, src, since, since))
+            one.steps += last - first
+            one.last = int(times[last - 1])
+            one.farthest = max(one.farthest, int(back[first:last].max()))
 
     def _late(self, kept: Columns, own: Array, inside: Array) -> None:
         places = np.flatnonzero(own)
-        places = places[np.argsort(kept["offset"][places], kind="stable")]
+        offsets = kept["offset"][places]
+        if (offsets[1:] < offsets[:-1]).any():
+            places = places[np.argsort(offsets, kind="stable")]
         ts, src = kept["ts_recv"][places], kept["src"][places]
-        shown = [np.maximum.accumulate(np.where(src == one, ts, 0)) for one in np.unique(src).tolist()]
+        if (ts[1:] >= ts[:-1]).all():
+            return
+        shown = [np.maximum.accumulate(np.where(src == one, ts, 0)) for one in different(src)]
         complete = np.minimum.reduce(shown)  # nobody is late who waits for another collector
         behind = (complete - ts > self.grace) & inside[places]
         if behind.any():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tapedeck import digest
-from tapedeck.columns import Array, Columns, concat, empty
+from tapedeck.columns import Array, Columns, by_code, concat, empty
 from tapedeck.log.judge import judge
 from tapedeck.log.plan import Claim
 from tapedeck.slices import Slice
@@ -212,8 +212,7 @@ def _by_symbol(columns: Columns) -> Iterator[tuple[str, tuple[Columns, Tally]]]:
         return
     codes = columns["symbol"]
     if bool((codes[1:] < codes[:-1]).any()):
-        narrow = codes.astype(np.uint16) if len(columns.symbols) < 65_536 else codes  # radix sort
-        columns = columns.take(np.argsort(narrow, kind="stable"))
+        columns = columns.take(by_code(codes))
         codes = columns["symbol"]
     starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
     digests = _sums(digest.hashes(columns), starts)

@@ -196,3 +196,23 @@ def test_of_a_faulty_bus_exactly_the_drops_are_missing(vendor: str, files: tuple
         doubled = sum(fault == "dup" and not getattr(x, "snapshot", 0) for fault, x in of_kind)
         assert len(found.duplicates) == doubled
         assert found.resets == []
+
+
+def test_in_whatever_order_messages_come_the_same_is_found() -> None:
+    dice = random.Random(3)
+    names = ("A", "B", "C")
+    said: list[m.Message] = []
+    seqs = dict.fromkeys(names, 1)
+    for i in range(600):
+        name = dice.choice(names)
+        step = 3 if dice.random() < 0.02 else 1
+        image = int(dice.random() < 0.05)
+        prev = seqs[name] + step - 1
+        seqs[name] += step
+        said.append(m.Book(name, 0, T0 + i * NS, seqs[name], prev, 1, image))
+    ordered = columns("book", said)
+    shuffled = ordered.take(np.random.default_rng(1).permutation(len(said)))
+    found = chains(ordered, MARGIN)
+    assert len(found.missing) > 3
+    assert chains(shuffled, MARGIN) == found
+    assert tails(shuffled) == tails(ordered)
