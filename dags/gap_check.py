@@ -17,6 +17,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, dag, task
 
+from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import exact_times, some_vendors, times
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
@@ -31,6 +32,7 @@ Json = dict[str, Any]
     params={**some_vendors(), **times(), **exact_times()},
     tags=["tapedeck", "checks"],
     doc_md=__doc__,
+    **callbacks(),
 )
 def gap_check() -> None:
     @task

@@ -1,9 +1,10 @@
 """### Hold Kafka against Arctic, and mend Arctic
 
-Every hour, for every vendor: counts and digests of each partition and kind, then the windows that differ,
-then their rows, each with its values. What differs is rebuilt from the log and looked at again; what a repair
-would remove or alter beyond 0.1 % of a partition's messages is left as a finding. The hour is the run's data
-interval; by hand it takes any slice, and the windows that meet it.
+Every hour, for every vendor: counts and digests of each partition and kind, from the ledger and the tallies
+alone where these prove it; else the windows that differ, then their rows, each with its values. What differs is
+rebuilt from the log and looked at again; what a repair would remove or alter beyond 0.1 % of a partition's
+messages is left as a finding. The hour is the run's data interval; by hand it takes any slice, and the windows
+that meet it; without *From the ledger* it decodes every row.
 
 - **vendors** says which slice and which vendors it is about: all of which something is recorded.
 - **plan**, one a vendor, freezes the offsets to read.
@@ -18,7 +19,8 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
-from tapedeck.airflow.params import exact_times, repair, some_vendors, times
+from tapedeck.airflow.notifier import callbacks
+from tapedeck.airflow.params import reconcile_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
@@ -29,9 +31,10 @@ Json = dict[str, Any]
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULTS,
-    params={**some_vendors(), **repair(), **times(), **exact_times()},
+    params=reconcile_form(),
     tags=["tapedeck", "checks"],
     doc_md=__doc__,
+    **callbacks(),
 )
 def reconcile() -> None:
     @task
@@ -79,7 +82,9 @@ def reconcile() -> None:
         """Hold one partition's log against Arctic, and mend what differs."""
         from tapedeck.airflow import connections, told
 
-        found = told.compared(connections.load(), order, partition, bool((params or {})["repair"]))
+        asked = params or {}
+        mend, quick = bool(asked["repair"]), bool(asked["quick"])
+        found = told.compared(connections.load(), order, partition, mend, quick)
         say("%s partition %s: %s", order["vendor"], partition, found["said"])
         return found
 

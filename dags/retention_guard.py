@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, dag, task
 
+from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import repair, some_vendors
 from tapedeck.airflow.tasks import DEFAULTS, Refused, in_one_sentence, origin, say
 
@@ -33,6 +34,7 @@ Json = dict[str, Any]
     params={**some_vendors(), **repair()},
     tags=["tapedeck", "checks"],
     doc_md=__doc__,
+    **callbacks(),
 )
 def retention_guard() -> None:
     @task

@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 
 from tapedeck.errors import BadInput
 from tapedeck.message import KINDS, check_symbol
-from tapedeck.slices import NS, parse_duration
+from tapedeck.slices import NS, parse_duration, parse_time
 
 FILE_NAME = "tapedeck.toml"
 PREFIX = "TAPEDECK_"
@@ -227,6 +227,8 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`24x7`, `24x5`, an exchange's code (`XNYS`), or a table `[calendars.NAME]`."""
     calendars: dict[str, str] = {}
     """Calendars of some symbols, by name or pattern, for example `"*.L" = "XLON"`."""
+    delisted: dict[str, str] = {}
+    """Symbols that no longer trade, each with when it ended: `"LUNAUSDT" = "2022-05-13T00:00:00Z"`."""
     window: dict[str, Count] = {}
     """Seconds of a window by kind; 600 where a kind is not named. Fixed once a library exists."""
     tape: str = ""
@@ -504,6 +506,11 @@ def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) ->
                 check_symbol(symbol)
             except BadInput as e:
                 raise BadInput(f"{e} ({line(f'vendors.{name}.symbols')})") from e
+        for symbol, ended in vendor.delisted.items():
+            try:
+                parse_time(ended)
+            except BadInput as e:
+                raise BadInput(f"vendors.{name}.delisted of {symbol!r}: {e}") from e
     for name, table in settings.calendars.items():
         _check_sessions(name, table)
     for name, called in settings.instruments.items():

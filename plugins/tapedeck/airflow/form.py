@@ -16,6 +16,7 @@ from tapedeck.airflow.params import Form
 FORMS: dict[str, Callable[[], Form]] = {
     "replay": params.replay_form,
     "nightly_backfill": params.backfill_form,
+    "reconcile": params.reconcile_form,
 }
 """By DAG."""
 _HEADS = {
@@ -23,6 +24,10 @@ _HEADS = {
     "nightly_backfill": (
         "Rebuild a slice",
         "Rebuilds a slice's windows from the log; writes those that differ.",
+    ),
+    "reconcile": (
+        "Reconcile a slice",
+        "Holds the log against Arctic, and mends the windows that differ from the log.",
     ),
 }
 _PICKED = ("start", "end")

@@ -27,6 +27,11 @@ def backfill_form() -> Form:
     return {**some_vendors(), **times(), **exact_times()}
 
 
+def reconcile_form() -> Form:
+    """The fields of the DAG `reconcile`, for Airflow's form and for ours."""
+    return {**some_vendors(), **times(), **repair(), **quick(), **exact_times()}
+
+
 def vendors() -> list[str]:
     """The vendors of the settings, in order."""
     return sorted(load().vendors)
@@ -55,6 +60,17 @@ def repair() -> dict[str, Param]:
             True, type="boolean", title="Repair",
             description="Rebuild from the log what differs, unless that would remove or alter more than "
             "0.1 % of a partition's messages; then look again",
+        )
+    }  # fmt: skip
+
+
+def quick() -> dict[str, Param]:
+    """Whether payloads are read where ledger and tallies prove all."""
+    return {
+        "quick": Param(
+            True, type="boolean", title="From the ledger",
+            description="Read no message of a partition that ledger and tallies prove, counts and digests; "
+            "without it every stored row is decoded, so that one altered on the disk is found",
         )
     }  # fmt: skip
 

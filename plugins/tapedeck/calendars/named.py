@@ -8,16 +8,19 @@ from functools import lru_cache
 
 from tapedeck.calendars import exchange
 from tapedeck.calendars.always import Always
+from tapedeck.calendars.delisted import Delisted
 from tapedeck.calendars.session import Calendar
 from tapedeck.calendars.table import Table
 from tapedeck.errors import BadInput
 from tapedeck.settings import Settings
+from tapedeck.slices import parse_time
 
 ALWAYS = {"24x7": True, "24x5": False}
 
 
 def calendar_of(settings: Settings, vendor: str, symbol: str = "") -> Calendar:
-    """By the first pattern of `vendors.NAME.calendars` that the symbol matches, else the vendor's own.
+    """By the first pattern of `vendors.NAME.calendars` that the symbol matches, else the vendor's own; one
+    of `vendors.NAME.delisted` ends where that says.
 
     Raises BadInput, with the nearest name, for a calendar that nobody knows.
     """
@@ -25,7 +28,8 @@ def calendar_of(settings: Settings, vendor: str, symbol: str = "") -> Calendar:
     name = table.calendars.get(symbol) or next(
         (named for pattern, named in table.calendars.items() if fnmatchcase(symbol, pattern)), table.calendar
     )
-    return named(settings, name, f"vendors.{vendor}.calendar")
+    found = named(settings, name, f"vendors.{vendor}.calendar")
+    return Delisted(found, parse_time(table.delisted[symbol])) if symbol in table.delisted else found
 
 
 def named(settings: Settings, name: str, where: str) -> Calendar:

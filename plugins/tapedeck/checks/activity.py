@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,7 +119,7 @@ class Activity:
         )  # fmt: skip
         return found
 
-    def silences(self, before: dict[str, int]) -> Iterator[Gap]:
+    def silences(self, before: Mapping[str, int]) -> Iterator[Gap]:
         """All gaps of symbols over FLOOR, those at the slice's edges included.
 
         `before`: by symbol, when it was heard last before the slice; where that is not known, its first
@@ -139,12 +139,14 @@ class Activity:
             if self.of.end - last > FLOOR:
                 yield Gap(symbol, last, self.of.end, True)
 
-    def feed_silences(self) -> list[Gap]:
-        """Where nothing came of any symbol, for longer than FLOOR."""
+    def feed_silences(self, since: int = 0) -> list[Gap]:
+        """Where nothing came of any symbol, for longer than FLOOR. `since`: when the feed was heard last
+        before the slice (0: that is not known)."""
+        since = since or self.of.start
         held = np.flatnonzero(self._last_in)
         if not len(held):
-            return [Gap(WHOLE_FEED, self.of.start, self.of.end, True)]
-        starts = np.append(self.of.start, self._last_in[held])
+            return [Gap(WHOLE_FEED, since, self.of.end, True)]
+        starts = np.append(since, self._last_in[held])
         ends = np.append(self._first_in[held], self.of.end)
         long = np.flatnonzero(ends - starts > FLOOR)
         return [Gap(WHOLE_FEED, int(starts[i]), int(ends[i]), bool(i == len(held))) for i in long]

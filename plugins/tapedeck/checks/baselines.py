@@ -7,7 +7,7 @@ with their like (half days with half days). Before MIN_DAYS like days are known 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +18,9 @@ import numpy as np
 
 from tapedeck.calendars.named import calendar_of
 from tapedeck.calendars.session import Calendar, opened
+from tapedeck.checks import heard
 from tapedeck.checks.activity import BUCKET, Activity, Gap
+from tapedeck.checks.heard import Heard
 from tapedeck.checks.heartbeats import subtract
 from tapedeck.checks.silence import Spans, Usual, longest_open, summary
 from tapedeck.log import meta
@@ -87,21 +89,9 @@ class Baselines:
                 longest.append(BUCKET)
         return summary(counts, longest) if len(counts) >= MIN_DAYS else None
 
-    def heard_before(self, start: int) -> dict[str, int]:
-        """By symbol, when it was heard last in the hour before `start`, where that hour is known."""
-        with database.answering(self.settings):
-            found = database.collection(self.settings, COLLECTION).find_one(
-                {"_id": _id(self.vendor, start // HOUR * HOUR - HOUR)}
-            )
-        return dict(zip(found["symbols"], found["last"], strict=True)) if found and start % HOUR == 0 else {}
-
-    def halted_before(self, start: int) -> list[str]:
-        """The symbols that were halted when the hour before `start` ended."""
-        with database.answering(self.settings):
-            found = database.collection(self.settings, COLLECTION).find_one(
-                {"_id": _id(self.vendor, start // HOUR * HOUR - HOUR)}, {"halted": 1}
-            )
-        return list(found.get("halted", ())) if found else []
+    def before(self, start: int) -> Heard:
+        """How things stood at `start`."""
+        return heard.before(self.settings, self.vendor, start)
 
     def _alike(self, symbol: str, bucket: int) -> list[int]:
         """The same time of day on trailing days of the same sort, oldest first."""
@@ -130,8 +120,7 @@ def keep(
     vendor: str,
     activity: Activity,
     watched: Callable[[str], Spans],
-    before: dict[str, int],
-    halted: Sequence[str] = (),
+    before: Mapping[str, int],
     spoilt: Spans = (),
 ) -> int:
     """Learn from the whole hours of what was looked at; gives how many. Replaces what was learnt of them.
@@ -140,7 +129,7 @@ def keep(
     """
     names = [WHOLE_FEED, *activity.names]
     own: dict[str, list[Gap]] = {}
-    for gap in (*activity.silences(before), *activity.feed_silences()):
+    for gap in (*activity.silences(before), *activity.feed_silences(max(before.values(), default=0))):
         own.setdefault(gap.symbol, []).append(gap)
     learnt = 0
     for start in range(-(-activity.of.start // HOUR) * HOUR, activity.of.end - HOUR + 1, HOUR):
@@ -161,8 +150,7 @@ def keep(
                 last = min(PER_HOUR - 1, (part[1] - start) // BUCKET)
                 ms = min((part[1] - part[0]) // 1_000_000, 2**31 - 1)
                 longest[row, first : last + 1] = np.maximum(longest[row, first : last + 1], ms)
-        last_heard = [0, *(int(t) for t in activity.last)]
-        _put(settings, vendor, start, names, counts, longest, last_heard, halted)
+        _put(settings, vendor, start, names, counts, longest)
         learnt += 1
     return learnt
 
@@ -211,18 +199,11 @@ def shown(settings: Settings, vendor: str, at: int, symbol: str = "") -> list[di
 
 
 def _put(
-    settings: Settings,
-    vendor: str,
-    start: int,
-    names: Sequence[str],
-    counts: Any,
-    longest: Any,
-    last: Sequence[int],
-    halted: Sequence[str],
+    settings: Settings, vendor: str, start: int, names: Sequence[str], counts: Any, longest: Any
 ) -> None:
     document = {
         "vendor": vendor, "hour": start, "symbols": list(names), "counts": counts.tobytes(),
-        "longest": longest.tobytes(), "last": list(last), "halted": list(halted),
+        "longest": longest.tobytes(),
     }  # fmt: skip
     with database.answering(settings):
         book = database.collection(settings, COLLECTION)

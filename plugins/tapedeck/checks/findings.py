@@ -116,6 +116,16 @@ def mark_repairing(settings: Settings, ids: Iterable[str], run: str) -> None:
         )
 
 
+def close(settings: Settings, ids: Iterable[str], run: str) -> None:
+    """These are settled by a run of which they are no slice's: those that are still open are closed."""
+    change = {"status": "closed", "closed_by": run, "closed": time.time_ns()}
+    if wanted := list(ids):
+        with database.answering(settings):
+            database.collection(settings, COLLECTION).update_many(
+                {"_id": {"$in": wanted}, "status": {"$in": ["open", "repairing"]}}, {"$set": change}
+            )
+
+
 def closed_by(settings: Settings, identity: str, what: str) -> None:
     """Say what closed a finding; one that is still open is left alone."""
     with database.answering(settings):
@@ -164,19 +174,24 @@ def listed(settings: Settings, vendor: str = "", status: str = "") -> list[Findi
 
 
 def _update(one: Finding, now: int) -> UpdateOne:
-    """One update by the server, so that two runs at once end as one."""
+    """One update by the server, so that two runs at once end as one. A silence that a later slice has seen
+    further stands as it did."""
     fresh = {
         name: value
         for name, value in msgspec.to_builtins(one).items()
         if name not in ("id", "status", "first_seen", "last_seen", "closed_by", "accepted_by", "why_accepted")
     }
     stays = {"$eq": ["$status", "accepted"]}
+    further = {"$and": [{"$eq": ["$check", "silence"]}, {"$gt": ["$at", one.at]}]}
     return UpdateOne(
         {"_id": one.id},
         [
             {
                 "$set": {
-                    **{name: {"$literal": value} for name, value in fresh.items()},
+                    **{
+                        name: {"$cond": [further, f"${name}", {"$literal": value}]}
+                        for name, value in fresh.items()
+                    },
                     "status": {"$cond": [stays, "$status", "open"]},
                     "first_seen": {"$ifNull": ["$first_seen", now]},
                     "last_seen": now,

@@ -100,19 +100,21 @@ def silences(
     gaps: Iterable[Gap],
     watched: Callable[[str], Spans],
     usual: Callable[[str, int], Usual | None],
+    since: int = 0,
 ) -> list[Silence]:
     """The silences that are too long; one of the feed stands for those of its symbols.
 
     `watched`: when a symbol's venue was open and someone listened, no halt between. `usual`: what is known
-    of a symbol at a time; None: nothing, so it is not judged.
+    of a symbol at a time; None: nothing, so it is not judged. `since`: when the feed was heard last before
+    the slice (0: that is not known).
     """
     feed_open = watched(WHOLE_FEED)
     own = own_usual(activity, feed_open)
     found: list[Silence] = []
-    for gap in activity.feed_silences():
+    for gap in activity.feed_silences(since):
         part = longest_open(gap, feed_open)
         # Before its first message and behind its last the slice itself can't tell whether the feed was on.
-        inside = gap.start > activity.of.start and not gap.open_ended
+        inside = gap.start != activity.of.start and not gap.open_ended
         known = usual(WHOLE_FEED, gap.start) or (own if inside else None)
         if part and known and part[1] - part[0] > limit(known):
             n = len(activity.names)

@@ -4,54 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from tapedeck.calendars.session import opened
-from tapedeck.checks import baselines, silence
+from tapedeck.calendars.session import Calendar, opened
+from tapedeck.checks import baselines, heard, silence
 from tapedeck.checks.activity import BUCKET, Activity
-from tapedeck.checks.baselines import HOUR, Baselines
+from tapedeck.checks.baselines import HOUR
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gaps import Missing
+from tapedeck.checks.heard import NOTHING, Heard
 from tapedeck.checks.heartbeats import FILES, subtract
 from tapedeck.checks.look import Look
-from tapedeck.checks.silence import Silence, Spans, Volume
+from tapedeck.checks.silence import Silence, Spans, Usual, Volume
 from tapedeck.checks.timing import Clock, Timing
 from tapedeck.message import HALT, OPEN, WHOLE_FEED
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice, format_time, parse_duration
+from tapedeck.slices import NS, Slice, format_time
 
 CHECKS = ("silence", "volume", "clock", "order", "late")
 LATE_SHARE = 0.001
 """This share of a slice's messages may come late; they are mended all the same."""
+FARTHEST_BACK = 7 * 24 * HOUR
+"""A silence is followed back so far at most."""
 
 Make = Callable[..., Finding]
 """Makes a finding: (check, what it is about, **fields)."""
 
 
+class Usuals(Protocol):
+    """What is known of a vendor beside the slice: `Baselines`, or what a drill makes of a clean tape."""
+
+    def calendar(self, symbol: str) -> Calendar:
+        """When the symbol ("*": the feed) trades. Raises BadInput for a name that is no calendar's."""
+
+    def usual(self, symbol: str, at: int) -> Usual | None:
+        """What is usual of a symbol at a time; None: too little is known."""
+
+    def before(self, start: int) -> Heard:
+        """How things stood at `start`."""
+
+
 @dataclass(slots=True)
 class Steadiness:
-    """Gathered partition by partition and stretch by stretch, judged once."""
+    """Gathered partition by partition and stretch by stretch, judged once. `grace`: how far behind (ns) a
+    message is late."""
 
-    settings: Settings
-    vendor: str
     of: Slice
-    counts: dict[str, int]
+    known: Usuals
+    grace: int
+    counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    settled: list[tuple[str, int]] = field(default_factory=list)
+    """Silences of before that went on, and were none: symbol, and when it began."""
     activity: Activity = field(init=False)
     timing: Timing = field(init=False)
-    known: Baselines = field(init=False)
     changes: list[tuple[str, int, bool]] = field(default_factory=list)
     chained: set[str] = field(default_factory=set)
     until: int = 0
+    before: Heard = NOTHING
     _watched: dict[str, Spans] = field(default_factory=dict)
+    _halts: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    _halted: list[str] = field(default_factory=list)
+    _heard: list[tuple[int, int]] = field(default_factory=list)
+    _going_on: dict[str, int] = field(default_factory=dict)
+    _spoilt: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.activity = Activity(self.of)
-        self.timing = Timing(parse_duration(self.settings.writer.grace))
-        self.known = Baselines(self.settings, self.vendor)
+        self.timing = Timing(self.grace)
         self.known.calendar(WHOLE_FEED)  # a wrong name is refused before anything is read
-        self.counts |= dict.fromkeys(("late", "quiet"), 0)
+        self.counts |= dict.fromkeys(("messages", "late", "quiet"), 0)
 
     def take(self, seen: Look, stretch: Slice, backfills: Sequence[int]) -> None:
         """One partition of one stretch."""
@@ -79,29 +103,30 @@ class Steadiness:
     def found(self, heard: Spans, missing: Sequence[Missing], make: Make) -> Iterator[Finding]:
         """All findings. `heard`: when some source listened."""
         self.counts["late"] = self.timing.late
-        halted, halts = self._halts()
+        self.before = self.known.before(self.of.start)
+        self._look_at_halts()
         end = min(self.of.end, self.until)
-        clipped = [(max(a, self.of.start - HOUR), min(b, end)) for a, b in heard]
-        wide = Slice(self.of.start - HOUR, self.of.end)
-
-        def watched(symbol: str) -> Spans:
-            if symbol not in self._watched:
-                open_ = opened(self.known.calendar(symbol).sessions(wide), wide)
-                off = [*halts.get(symbol, ()), *halts.get(WHOLE_FEED, ())]
-                away = [part for span in open_ for part in subtract(span, clipped)]
-                self._watched[symbol] = [p for span in open_ for p in subtract(span, [*away, *off])]
-            return self._watched[symbol]
-
-        before = self.known.heard_before(self.of.start)
+        self._heard = [(max(a, self._since), min(b, end)) for a, b in heard]
+        last = self.before.last
+        gaps, since = self.activity.silences(last), max(last.values(), default=0)
         silences = []
-        for one in silence.silences(self.activity, self.activity.silences(before), watched, self.known.usual):
+        for one in silence.silences(self.activity, gaps, self.watched, self.known.usual, since):
+            if one.end <= self.of.start:
+                continue  # over before the slice, which found it
+            began = self.before.silent.get(one.symbol, one.start) if one.start < self.of.start else one.start
             if self._explained(one, missing):
                 self.counts["quiet"] += one.symbol != WHOLE_FEED
+                if self.before.silent.get(one.symbol) == began:
+                    self.settled.append((one.symbol, began))
                 continue
             silences.append(one)
-            yield self._of_silence(one, make)
+            if one.open_ended:
+                self._going_on[one.symbol] = began
+            yield self._of_silence(one, began, make)
+        still = {one.symbol for one in silences if one.start < self.of.start} | {s for s, _ in self.settled}
+        self.settled += [(s, at) for s, at in self.before.silent.items() if s in self.chained - still]
         volumes = silence.volumes(
-            self.activity, watched, self.known.usual, [WHOLE_FEED, *self.activity.names]
+            self.activity, self.watched, self.known.usual, [WHOLE_FEED, *self.activity.names]
         )
         spans = [(one.symbol, one.start, one.end) for one in silences]
         yield from self._of_volumes(volumes, spans, make)
@@ -111,12 +136,39 @@ class Steadiness:
         yield from self._of_order(make)
         if self.timing.late > LATE_SHARE * max(1, self.counts["messages"]):
             yield self._of_late(make)
-        spoilt = [(one.start, one.end) for one in silences if one.symbol == WHOLE_FEED]
-        baselines.keep(self.settings, self.vendor, self.activity, watched, before, halted, spoilt)
+        self._spoilt = [(one.start, one.end) for one in silences if one.symbol == WHOLE_FEED]
 
-    def _halts(self) -> tuple[list[str], dict[str, list[tuple[int, int]]]]:
+    def learn(self, settings: Settings, vendor: str) -> None:
+        """Keep what this slice teaches, and how things stood when it ended."""
+        baselines.keep(settings, vendor, self.activity, self.watched, self.before.last, self._spoilt)
+        heard.keep(settings, vendor, self.of.end, self.left)
+
+    @property
+    def left(self) -> Heard:
+        """How things stand when the slice ends, once all is found."""
+        named = zip(self.activity.names, self.activity.last.tolist(), strict=True)
+        last = {**self.before.last, **{name: at for name, at in named if at}}
+        return Heard(last=last, silent=self._going_on, halted=self._halted)
+
+    def watched(self, symbol: str) -> Spans:
+        """When a symbol's venue was open, some source listened, and trading was not halted."""
+        if symbol not in self._watched:
+            wide = Slice(self._since, self.of.end)
+            open_ = opened(self.known.calendar(symbol).sessions(wide), wide)
+            off = [*self._halts.get(symbol, ()), *self._halts.get(WHOLE_FEED, ())]
+            away = [part for span in open_ for part in subtract(span, self._heard)]
+            self._watched[symbol] = [p for span in open_ for p in subtract(span, [*away, *off])]
+        return self._watched[symbol]
+
+    @property
+    def _since(self) -> int:
+        """Since when silences that reach into the slice are looked at."""
+        first = min(self.before.last.values(), default=self.of.start)
+        return max(min(first, self.of.start - HOUR), self.of.start - FARTHEST_BACK)
+
+    def _look_at_halts(self) -> None:
         """Who is halted at the end, and when each was."""
-        since = dict.fromkeys(self.known.halted_before(self.of.start), self.of.start - HOUR)
+        since = dict.fromkeys(self.before.halted, self._since)
         halts: dict[str, list[tuple[int, int]]] = {}
         for symbol, at, halted in sorted(self.changes, key=lambda change: change[1]):
             if halted:
@@ -125,7 +177,7 @@ class Steadiness:
                 halts.setdefault(symbol, []).append((since.pop(symbol), at))
         for symbol, at in since.items():
             halts.setdefault(symbol, []).append((at, self.of.end))
-        return sorted(since), halts
+        self._halted, self._halts = sorted(since), halts
 
     def _explained(self, one: Silence, missing: Sequence[Missing]) -> bool:
         """A symbol whose chain goes on was quiet: nothing is missing. Where it does not, that is found."""
@@ -135,14 +187,14 @@ class Steadiness:
             return True
         return one.symbol in self.chained and not one.open_ended
 
-    def _of_silence(self, one: Silence, make: Make) -> Finding:
+    def _of_silence(self, one: Silence, began: int, make: Make) -> Finding:
         feed = one.symbol == WHOLE_FEED
         scope = "feed" if feed else "symbol" if one.silent == 1 else "some symbols"
-        seconds, usual = (one.end - one.start) / NS, one.usual / NS
+        seconds, usual = (one.end - began) / NS, one.usual / NS
         who = "nothing came of the whole feed" if feed else f"nothing came of {one.symbol}"
         still = "; it goes on" if one.open_ended else ""
         return make(
-            "silence", (one.symbol, one.start), reason="upstream", symbol=one.symbol, start=one.start,
+            "silence", (one.symbol, began), reason="upstream", symbol=one.symbol, start=began,
             end=one.end, at=min(max(one.end - 1, self.of.start), self.of.end - 1), messages=0,
             severity="fail" if feed else "warn",
             evidence={

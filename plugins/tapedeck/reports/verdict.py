@@ -41,17 +41,17 @@ def judge(reasons: Iterable[Reason], passed: str) -> tuple[Verdict, str, tuple[R
 
 
 def of_findings(found: Sequence[Finding]) -> list[Reason]:
-    """One reason for each DESIGN §1 reason and severity of findings that stand open."""
+    """One for each DESIGN §1 reason and severity of findings that stand open, of undecodable records apart."""
     standing = [f for f in found if f.status in ("open", "repairing")]
     reasons = []
     for why in _REASONS:
         for severity in ("fail", "warn"):
-            some = sorted(
-                (f for f in standing if (f.reason, f.severity) == (why, severity)), key=lambda f: f.start
-            )
-            if some:
-                level: Verdict = "FAIL" if severity == "fail" else "WARN"
-                reasons.append(Reason(level, why, _spell(why, some)))
+            level: Verdict = "FAIL" if severity == "fail" else "WARN"
+            both = [f for f in standing if (f.reason, f.severity) == (why, severity)]
+            for undecodable in (False, True):  # a record that is no message is not one that got lost
+                some = [f for f in both if (f.check == "undecodable") == undecodable]
+                if some:
+                    reasons.append(Reason(level, why, _spell(why, sorted(some, key=lambda f: f.start))))
     return reasons
 
 
@@ -140,6 +140,8 @@ def _spell(why: str, some: Sequence[Finding]) -> str:
         seconds = sum(f.end - f.start for f in some if f.symbol == "*") / NS
         deaf = f"No collector was listening for {seconds:,.1f} s" if seconds else "No collector was listening"
         return f"{deaf}: {_many(total, 'message')}{of} known to be missing, {spans}."
+    if why == "publish" and all(f.check == "undecodable" for f in some):
+        return f"{_many(total, 'record')} in the log {'is' if total == 1 else 'are'} no message: {spans}."
     if why == "publish":
         return f"{_many(total, 'message')}{of} on the tape did not come into the log: {spans}."
     if why == "expired":

@@ -78,6 +78,16 @@ def test_symbols_of_one_vendor_trade_at_different_venues() -> None:
     assert [bool(hours(deck, day, s)) for s in ("EUR=", "BARC.L", "VOD.L")] == [True, False, True]
 
 
+def test_a_delisted_symbol_is_open_until_it_ended_and_its_venue_goes_on() -> None:
+    deck = settings("24x7", delisted={"LUNA": "2022-05-13T00:40:00Z"})
+    day = of("2022-05-12", 2)
+    assert hours(deck, day, "LUNA") == [("2022-05-12T00:00:00Z", "2022-05-13T00:40:00Z")]
+    assert hours(deck, of("2022-05-13"), "LUNA") == [("2022-05-13T00:00:00Z", "2022-05-13T00:40:00Z")]
+    after = Slice(parse_time("2022-05-13T00:40:00Z"), day.end)
+    assert hours(deck, after, "LUNA") == []
+    assert hours(deck, day) == hours(deck, day, "BTC") == [("2022-05-12T00:00:00Z", "2022-05-14T00:00:00Z")]
+
+
 def test_a_calendar_that_nobody_knows_is_one_sentence() -> None:
     with pytest.raises(BadInput, match=r"names no calendar 'XNYT'.*did you mean 'XNY"):
         calendar_of(settings("XNYT"), "v")
@@ -105,6 +115,13 @@ def test_a_wrong_table_is_one_sentence(tmp_path, table: str, says: str) -> None:
     path = tmp_path / "tapedeck.toml"
     path.write_text(f"[calendars.x]\n{table}\n")
     with pytest.raises(BadInput, match=says):
+        load({"TAPEDECK_SETTINGS": str(path)}, tmp_path)
+
+
+def test_an_end_of_trading_without_a_zone_is_one_sentence(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "tapedeck.toml"
+    path.write_text('[vendors.v]\ndelisted = {LUNA = "2022-05-13T00:40:00"}\n')
+    with pytest.raises(BadInput, match=r"vendors\.v\.delisted of 'LUNA'.*has no zone"):
         load({"TAPEDECK_SETTINGS": str(path)}, tmp_path)
 
 
