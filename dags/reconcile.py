@@ -1,10 +1,10 @@
 """### Hold Kafka against Arctic, and mend Arctic
 
 Every hour, for every vendor: counts and digests of each partition and kind, from the ledger and the tallies
-alone where these prove it; else the windows that differ, then their rows, each with its values. What differs is
-rebuilt from the log and looked at again; what a repair would remove or alter beyond 0.1 % of a partition's
-messages is left as a finding. The hour is the run's data interval; by hand it takes any slice, and the windows
-that meet it; without *From the ledger* it decodes every row.
+alone where these prove it; else the windows that differ, then their rows, each with its values. What differs
+is rebuilt from the log and looked at again; what a repair would remove or alter beyond 0.1 % of a partition's
+messages is left as a finding. The hour is the run's data interval; by hand it takes any slice, and the
+windows that meet it; without *From the ledger* it decodes every row.
 
 - **vendors** says which slice and which vendors it is about: all of which something is recorded.
 - **plan**, one a vendor, freezes the offsets to read.

@@ -60,6 +60,15 @@ def test_gaps_are_found_kept_and_accepted(
     report = tapedeck.gaps(VENDOR, OF.start, OF.end, settings=settings)
     assert [one.id for one in report.findings] == [found["id"]]
     assert told(capfd, "findings", VENDOR, "--status", "open") == (0, {"findings": [found]})
+    assert told(capfd, "findings", "show", found["id"][:7]) == (0, found)
+    assert run(["findings", "show", found["id"][:7]]) == 0
+    lines = dict(line.split("  ", 1) for line in capfd.readouterr().out.splitlines())
+    assert lines["finding"].strip() == f"{found['id']} (sequence, fail)"
+    assert lines["life"].strip().startswith("open; first seen ")
+    assert f"tapedeck backfill {VENDOR} {found['start']} {found['end']}" in lines["to do"]
+    for words in (["show"], ["accept", "a", "b"], ["show", "zz"], ["show", found["id"], "--reason", "x"]):
+        assert run(["findings", *words]) == 2, words
+        assert len(capfd.readouterr().err.splitlines()) == 1, words
     status, accepted = told(capfd, "findings", "accept", found["id"][:8], "--reason", "announced")
     assert (status, accepted["status"], accepted["why_accepted"]) == (0, "accepted", "announced")
     status, said = told(capfd, "gaps", VENDOR, *SPAN)

@@ -44,15 +44,11 @@ def result(report: Report) -> dict[str, Any]:
     return {**whole, "findings": whole["findings"][:SHOWN], **({"more": more} if more > 0 else {})}
 
 
-def compared(
-    settings: Settings, order: Json, partition: int, repair: bool, quick: bool
-) -> dict[str, Any]:
+def compared(settings: Settings, order: Json, partition: int, repair: bool, quick: bool) -> dict[str, Any]:
     """Reconcile one partition, mending what a scheduled run may. `quick`: as `reconcile.part` says."""
     asked = convert(order, reconcile.Order)
     plan = plans.load(settings, asked.plan)
-    part = reconcile.part(
-        settings, asked, plan, partition, repair=repair, share=reconcile.SHARE, quick=quick
-    )
+    part = reconcile.part(settings, asked, plan, partition, repair=repair, share=reconcile.SHARE, quick=quick)
     said = f"{len(part.found)} differ, {part.repaired} windows repaired, {len(part.left)} still differ"
     return {"vendor": asked.vendor, "part": to_builtins(part), "said": said}
 

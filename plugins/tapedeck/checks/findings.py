@@ -28,6 +28,9 @@ WHOLE = "*"
 LIMIT = 10_000
 """How many findings are listed at most."""
 
+_LIFE = ("id", "status", "first_seen", "last_seen", "repair", "closed_by", "accepted_by", "why_accepted")
+"""What a check that finds it again leaves as it is, or sets by rules of its own."""
+
 Reason = Literal["upstream", "collector", "publish", "expired", "quarantine", "writer"]
 Status = Literal["open", "repairing", "closed", "accepted"]
 Verdict = Literal["pass", "warn", "fail"]
@@ -52,6 +55,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = {}
     first_seen: int = 0
     last_seen: int = 0
+    repair: str = ""
+    """The run that is, or was last, repairing it."""
     closed_by: str = ""
     accepted_by: str = ""
     why_accepted: str = ""
@@ -176,11 +181,7 @@ def listed(settings: Settings, vendor: str = "", status: str = "") -> list[Findi
 def _update(one: Finding, now: int) -> UpdateOne:
     """One update by the server, so that two runs at once end as one. A silence that a later slice has seen
     further stands as it did."""
-    fresh = {
-        name: value
-        for name, value in msgspec.to_builtins(one).items()
-        if name not in ("id", "status", "first_seen", "last_seen", "closed_by", "accepted_by", "why_accepted")
-    }
+    fresh = {name: value for name, value in msgspec.to_builtins(one).items() if name not in _LIFE}
     stays = {"$eq": ["$status", "accepted"]}
     further = {"$and": [{"$eq": ["$check", "silence"]}, {"$gt": ["$at", one.at]}]}
     return UpdateOne(

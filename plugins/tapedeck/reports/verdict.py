@@ -41,7 +41,7 @@ def judge(reasons: Iterable[Reason], passed: str) -> tuple[Verdict, str, tuple[R
 
 
 def of_findings(found: Sequence[Finding]) -> list[Reason]:
-    """One for each DESIGN §1 reason and severity of findings that stand open, of undecodable records apart."""
+    """One for each DESIGN §1 reason and severity of findings that stand open; undecodable records apart."""
     standing = [f for f in found if f.status in ("open", "repairing")]
     reasons = []
     for why in _REASONS:
