@@ -32,7 +32,7 @@ system:
 		else echo "please install:$$missing"; exit 2; fi; \
 	fi
 
-.venv/.ready: requirements.txt requirements-dev.txt pyproject.toml hatch_build.py plugins/tapedeck/native/tape.c | system
+.venv/.ready: requirements.txt requirements-dev.txt pyproject.toml hatch_build.py $(wildcard plugins/tapedeck/native/*.c) | system
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "tapedeck needs Python 3.11: make setup PYTHON=/path/to/python3.11"; exit 2; }
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,4 +1,4 @@
-"""Compiles the loops of plugins/tapedeck/native/tape.c when tapedeck is installed.
+"""Compiles the loops of plugins/tapedeck/native/*.c when tapedeck is installed.
 
 With the machine's own C compiler; where there is none, with the one that the wheel `ziglang` carries.
 """
@@ -18,7 +18,7 @@ FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
 
 
 class CompileLoops(BuildHookInterface[Any]):
-    """Makes `_tape.so` beside its source, and puts it into the wheel."""
+    """Makes `_tape.so` beside its sources, and puts it into the wheel."""
 
     PLUGIN_NAME = "custom"
 
@@ -33,7 +33,8 @@ class CompileLoops(BuildHookInterface[Any]):
         root = Path(self.root)
         library = root / NATIVE / "_tape.so"
         made = library.with_suffix(".new")
-        subprocess.run([*compiler, *FLAGS, "-o", str(made), str(root / NATIVE / "tape.c")], check=True)
+        sources = sorted(map(str, (root / NATIVE).glob("*.c")))
+        subprocess.run([*compiler, *FLAGS, "-o", str(made), *sources], check=True)
         made.replace(library)  # whoever has it open keeps what he has
         build_data["artifacts"].append(f"/{NATIVE}/_tape.so")
         build_data["pure_python"] = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -141,10 +140,14 @@ class Outbox:
         self, lanes: Sequence[int], values: Sequence[bytes], keys: Sequence[bytes], times_ms: Sequence[int]
     ) -> None:  # fmt: skip
         """Hand many records to their lanes, in order."""
+        self.send_packed(np.array(lanes, np.int32), pack(values), pack(keys), np.array(times_ms, np.int64))
+
+    def send_packed(self, lanes: Array, values: Packed, keys: Packed, timestamps_ms: Array) -> None:
+        """Hand many records to their lanes (int32), in order. Their memory may be used again afterwards."""
         self._leave()
-        for lane, count in Counter(lanes).items():
+        for lane, count in enumerate(np.bincount(lanes, minlength=len(self.produced)).tolist()):
             self.produced[lane] += count
-        self._produce(np.array(lanes, np.int32), pack(values), pack(keys), np.array(times_ms, np.int64))
+        self._produce(lanes, values, keys, timestamps_ms)
 
     def send_all(self, lane: int, values: Packed, keys: Packed, timestamps_ms: Array) -> None:
         """Hand many records to a lane, in order."""

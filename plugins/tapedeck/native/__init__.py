@@ -1,7 +1,7 @@
-"""The compiled loops of `tape.c`, as Python calls them.
+"""The compiled loops of the C files beside this one, as Python calls them.
 
 `make setup` compiles them (`hatch_build.py`). Every array is NumPy's, C-contiguous and of the type that
-`tape.c` names; a call holds no lock of Python's.
+the C file names; a call holds no lock of Python's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 LIBRARY = Path(__file__).with_name("_tape.so")
 
 _A, _N = ctypes.c_void_p, ctypes.c_int64
+_LINES: tuple[Any, list[Any]] = (_N, [_A, _N, _N, _N, _N, _N, _A, _N, _N, _A, _A, _A, _A, _A, _A, _A, _A])
+"""Of every reader of tape lines; `tapedeck.tape.canonical` tells what it takes."""
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "td_copy": (None, [_A, _A, _N, _A, _A]),
     "td_unpack": (_N, [_A, _A, _N, _A, _A, _A, _A, _A, _A, _A, _N, _A, _A]),
@@ -25,6 +27,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "td_produce": (_N, [_A, _N, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
     "td_acknowledge": (None, [_A, _N, _A, _A, _A]),
     "td_names": (None, [_N, _A, _A, _A, _A, _A, _A, _A]),
+    "td_receive": (_N, [_A, _A, _A, _A, _A, _A, _N, _A, _A, _N, _N]),
+    "td_binance_futures_lines": _LINES,
+    "td_binance_spot_lines": _LINES,
 }
 
 
@@ -49,6 +54,9 @@ release = _library.td_release
 produce = _library.td_produce
 acknowledge = _library.td_acknowledge
 names = _library.td_names
+receive = _library.td_receive
+binance_futures_lines = _library.td_binance_futures_lines
+binance_spot_lines = _library.td_binance_spot_lines
 
 
 def at(array: NDArray[Any]) -> int:

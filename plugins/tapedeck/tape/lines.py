@@ -26,6 +26,7 @@ from tapedeck.vendors import Chatter, Normalised, Refusal, Vendor
 MS = 1_000_000
 MOST_ROUTES = 1_000_000
 EVERYWHERE = -1
+ELSEWHERE = -3
 NOWHERE = (-2, b"")
 TOO_LONG = "the message is longer than the topic's max.message.bytes"
 
@@ -67,7 +68,8 @@ def fault(error: Exception) -> Refusal:
 class Lines:
     """Reads a tape's lines and lays out the records that they say, until they are `taken`.
 
-    A lane is passed over until the place that it has already been served up to (`served`).
+    A lane is passed over until the place that it has already been served up to (`served`); one that is not
+    `mine` for ever, since another publisher of this tape serves it.
     """
 
     def __init__(
@@ -77,9 +79,12 @@ class Lines:
         served: Sequence[Lane],
         limits: tuple[int, int],
         stamp: int = 0,
+        mine: Sequence[bool] | None = None,
     ) -> None:
         """`limits`: the most bytes of a value in the live and in the quarantine topic; `stamp`: the receipt
-        time of the last line before the first that is read here, 0 where that is the tape's first."""
+        time of the last line before the first that is read here, 0 where that is the tape's first; `mine`:
+        by lane, None for all."""
+        self.mine = list(mine) if mine is not None else [True] * len(served)
         self._vendor, self._src = vendor, src
         self._out = Outgoing()
         self._normalise = vendor.normalise
@@ -109,11 +114,11 @@ class Lines:
     def serve_from(self, place: Place) -> None:
         """Take up the lanes that were served up to this place."""
         for lane, served in enumerate(self._served):
-            if self._passed[lane] and place >= served.place:
+            if self._passed[lane] and self.mine[lane] and place >= served.place:
                 self._passed[lane] = False
                 same = served.place.segment.life == self.life
                 self.sent[lane] = served.sent if same else 0
-        self.catching_up = any(self._passed)
+        self.catching_up = any(p and m for p, m in zip(self._passed, self.mine, strict=True))
 
     def taken(self) -> Outgoing:
         """The records laid out since the last time."""
@@ -129,6 +134,7 @@ class Lines:
         if self.catching_up:
             return first
         normalise, src, routes, longest = self._normalise, self._src, self._routes, self._limit
+        refuses = self.mine[self.quarantine]
         out, sent = self._out, self.sent
         lane_out, value_out, key_out, time_out = (
             out.lanes.append, out.values.append, out.keys.append, out.times_ms.append
@@ -148,7 +154,11 @@ class Lines:
                 said = [fault(e)]
             if len(said) == 1 and (one := said[0]).__class__ in KIND_OF:
                 lane, key = routes.get(one.symbol, NOWHERE)  # type: ignore[union-attr]
+                if lane == ELSEWHERE and not refuses:
+                    continue
                 value = _encode(one)
+                if lane == ELSEWHERE and len(value) <= longest:
+                    continue
                 if lane >= 0 and len(value) <= longest:
                     lane_out(lane)
                     value_out(value)
@@ -192,7 +202,7 @@ class Lines:
                     self._refuse(payload, recv_ns, ts_recv - recv_ns, TOO_LONG)
                 elif lane == EVERYWHERE:
                     self._everywhere(value, ts_recv)
-                elif not self._passed[lane]:
+                elif lane != ELSEWHERE and not self._passed[lane]:
                     self._out.add(lane, value, key, ts_recv // MS)
                     self.sent[lane] += 1
             ts_recv += 1
@@ -260,6 +270,7 @@ class Lines:
         if len(self._routes) >= MOST_ROUTES:
             self._routes.clear()
         lane = EVERYWHERE if symbol == WHOLE_FEED else partition_of(symbol, self._partitions)
+        lane = lane if lane == EVERYWHERE or self.mine[lane] else ELSEWHERE
         route = self._routes[symbol] = lane, symbol.encode()
         return route
 

@@ -21,6 +21,7 @@ from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
 from tapedeck.tape import alone, lock, position, retention
+from tapedeck.tape.canonical import Canonical
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Chunk, Follower
 from tapedeck.tape.latency import Latency
@@ -39,6 +40,8 @@ RETRY_SECONDS = (0.5, 10.0)
 LOCK_SECONDS = 30.0
 """How long a publisher waits for one before it that is just ending, which takes at most half of that."""
 ALARM_SECONDS = 60.0
+MOST_ALONE = 64
+"""So many lines are read by themselves, where the compiled reader knows none, before it is asked again."""
 
 Say = Callable[[str], None]
 
@@ -128,6 +131,9 @@ class _Session:
             vendors.get(vendor), src, served,
             (limits[self._pin.name], limits[known.quarantine.name]), stamp,
         )  # fmt: skip
+        self._canonical: Canonical | None = None
+        if reader := vendors.get(vendor).compiled:
+            self._canonical = Canonical(reader, self._lines, src, limits[self._pin.name])
         self._follower = Follower(self._folder, min(lane.place for lane in served))
         self._limit = 0
         self._identity: Future[Any] | None = None
@@ -195,6 +201,9 @@ class _Session:
             self._register(segment.life)
             lines.begin(segment.life)
         self._limit = self._clock.wall() + AHEAD
+        if self._canonical is not None:
+            self._publish_canonical(self._canonical, chunk)
+            return
         every, i = chunk.data.split(b"\n"), 0
         every.pop()
         while i < len(every):
@@ -206,6 +215,24 @@ class _Session:
                 offset += len(every[i]) + 1
                 i += 1
         self._mark(Place(segment, offset))
+
+    def _publish_canonical(self, canonical: Canonical, chunk: Chunk) -> None:
+        """As `_publish`, with the vendor's compiled reader for what it knows."""
+        data, (segment, offset), at, by_itself = chunk.data, chunk.start, 0, 1
+        while at < len(data):
+            if not self._lines.catching_up:
+                begin = at
+                at, batch = canonical.read(data, begin, self._limit)
+                if len(batch.lanes):
+                    self._leave()
+                    self._outbox.send_packed(*batch)
+                by_itself = 1 if at > begin else min(2 * by_itself, MOST_ALONE)
+            for _ in range(by_itself):
+                if (feed := data.find(b"\n", at)) < 0:
+                    break
+                self._publish_one(data[at:feed], Place(segment, offset + at))
+                at = feed + 1
+        self._mark(chunk.end)
 
     def _publish_one(self, line: bytes, place: Place) -> None:
         """A line that must be looked at by itself."""

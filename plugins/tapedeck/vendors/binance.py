@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 import msgspec
 from msgspec import Raw, Struct
 
+from tapedeck import native
 from tapedeck.buses.bus import Image
 from tapedeck.errors import BadInput
 from tapedeck.message import Book, Int, Message, Quote, Trade
@@ -172,8 +173,9 @@ class BinanceVendor(Vendor):
         depth: type[Struct] = FuturesDepth,
         max_streams: int = MAX_STREAMS,
         image_path: str = "/fapi/v1/depth",
+        compiled: Callable[..., Any] = native.binance_futures_lines,
     ) -> None:
-        self.name = name
+        self.name, self.compiled = name, compiled
         self._image_path, self._depth = image_path, _envelope(depth)
         self._host, self._example, self._max_streams = host, example, max_streams
         self._events: dict[str, tuple[Callable[[bytes], Any], str, Build]] = {
@@ -192,8 +194,8 @@ class BinanceVendor(Vendor):
             data = route.decode(payload).data
         except BROKEN as e:
             return [Refusal(why(e))]
-        if data.s != route.symbol:
-            return [Refusal("the stream names another symbol than its data")]
+        if data.s != route.symbol:  # another's, or written otherwise: as if nothing had come before
+            return [self._first_seen(payload, recv_ns, src, symbol)]
         if route.event and data.e != route.event:
             return [Refusal("the stream names another event than its data")]
         return [route.build(data, route.symbol, recv_ns, src)]

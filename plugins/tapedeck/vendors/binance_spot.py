@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tapedeck import native
 from tapedeck.vendors import binance
 from tapedeck.vendors.decoding import Id
 
@@ -31,5 +32,5 @@ class DepthUpdate(binance.DepthUpdate, kw_only=True, gc=False):
 
 vendor = binance.BinanceVendor(
     "binance_spot", "wss://stream.binance.com:9443", "BTCUSDT", BookTicker, "", DepthUpdate,
-    image_path="/api/v3/depth",
+    image_path="/api/v3/depth", compiled=native.binance_spot_lines,
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -38,6 +38,9 @@ class Vendor(Protocol):
 
     name: str
     """The vendor's name in settings, topics and libraries."""
+    compiled: Callable[..., Any] | None = None
+    """A compiled reader of tape lines that hold the venue's usual payloads (`tape.canonical`): what it reads
+    it reads as `normalise` does, the rest it leaves to that. None: all is left."""
     websocket_subprotocol: str = ""
     """What to ask for in the handshake of a WebSocket; empty: nothing."""
     websocket_ping: str = ""
