@@ -17,8 +17,9 @@ from tapedeck.errors import BadInput, Incomplete
 from tapedeck.jobs import backfill
 from tapedeck.jobs.origin import Origin
 from tapedeck.partitions import partition_of
-from tapedeck.reports import home, render
+from tapedeck.reports import doors, gather, home, render
 from tapedeck.reports.day import Day, days_of, from_json, parse_day, slice_of
+from tapedeck.reports.reading import PartRead
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, format_time
 from tapedeck.store import library
@@ -141,6 +142,45 @@ def test_dropped_messages_and_a_lost_window_fail_with_their_sentences(
     assert f'href="{VENDOR}/{DAY}.r2.html"' in index.decode()
     assert report(settings).reconciliation["difference"] == 0
     assert home.entries(home.home(settings))[0]["revision"] == 3
+
+
+def test_a_quick_report_reads_only_what_has_changed_and_says_the_same(
+    settings: Settings, log: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.load([one for symbol in SYMBOLS for one in market(symbol)])
+    proved(settings)
+    of = {symbol: partition_of(symbol, 4) for symbol in SYMBOLS}
+    assert len(set(of.values())) == 2
+    read: list[int] = []
+    reading = gather.read_part
+
+    def counted(*given: Any) -> PartRead:
+        read.append(given[-1])
+        return reading(*given)
+
+    monkeypatch.setattr(gather, "read_part", counted)
+    assert [doors.read_day(VENDOR, DAY, p, settings=settings) for p in range(4)] == [
+        240 if p in of.values() else 0 for p in range(4)
+    ]
+    doors.read_day(VENDOR, DAY, None, settings=settings)
+    assert read == [0, 1, 2, 3]
+    quick = report(settings, quick=True, out=str(tmp_path / "quick"))
+    assert read == [0, 1, 2, 3]
+    report(settings, out=str(tmp_path / "whole"))
+    assert read == [0, 1, 2, 3] * 2
+    assert written(tmp_path / "quick") == written(tmp_path / "whole")
+    assert quick.verdict == "PASS"
+    late = [m.Trade("BTCUSDT", 0, AT + 200 * NS, 0, 0, 1007, 100.0, 1.0, 1)]
+    log.load([*market("BTCUSDT"), *late])
+    proved(settings)
+    read.clear()
+    assert report(settings, quick=True).messages == 481
+    assert read == [of["BTCUSDT"]]
+    for path in home.reads(settings, VENDOR, DAY).iterdir():
+        path.write_bytes(path.read_bytes()[:-9])
+    read.clear()
+    assert report(settings, quick=True).messages == 481
+    assert read == [0, 1, 2, 3]
 
 
 def test_days_of_little_or_nothing_give_a_sound_page(settings: Settings, log: Published) -> None:

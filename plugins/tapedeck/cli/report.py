@@ -13,8 +13,9 @@ from tapedeck.cli.jobs import progress_of
 @click.argument("vendor")
 @click.argument("day")
 @click.option("--out", metavar="DIR", help="Write there; else to reports/ in the state directory.")
+@click.option("--quick", is_flag=True, help="Read again only partitions that have changed since last time.")
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
-def report(vendor: str, day: str, out: str | None, as_json: bool) -> int:
+def report(vendor: str, day: str, out: str | None, quick: bool, as_json: bool) -> int:
     """Judge a vendor's DAY (UTC) and write its page, with an index of all pages beside it.
 
     \b
@@ -33,7 +34,7 @@ def report(vendor: str, day: str, out: str | None, as_json: bool) -> int:
 
     deck = endpoints.resolve(settings.load())
     with progress_of("partitions") as progress:
-        made = doors.report(vendor, day, out=out, settings=deck, progress=progress)
+        made = doors.report(vendor, day, out=out, quick=quick, settings=deck, progress=progress)
     if as_json:
         click.echo(made.to_json(), nl=False)
     else:

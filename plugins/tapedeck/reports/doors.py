@@ -11,7 +11,7 @@ from tapedeck.jobs.origin import person
 from tapedeck.reports import conditions, home
 from tapedeck.reports.conditions import SymbolDay
 from tapedeck.reports.day import Day, parse_day
-from tapedeck.reports.gather import Progress, gather
+from tapedeck.reports.gather import Ground, Progress, check_gaps, gather, ground, read_one
 from tapedeck.settings import Settings, load
 from tapedeck.slices import Time, parse_slice, slice_of
 from tapedeck.store import library as libraries
@@ -24,23 +24,50 @@ def report(
     out: str | Path | None = None,
     run: str = "",
     who: str = "",
+    quick: bool = False,
     settings: Settings | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Day:
     """The report of a vendor's day (`2024-08-08`, UTC), written under `out`, else the state directory.
 
-    The baseline is the reports of days before it in the state directory. Raises BadInput, Unavailable.
+    The baseline is the reports of days before it in the state directory. `quick`: what an earlier report or
+    `read` has read, and what has not changed since, is not read again. Raises BadInput, Unavailable.
     """
     deck = endpoints.resolve(settings or load())
-    wanted = parse_day(day)
-    deck.vendor(vendor)
-    before = home.trailing(deck, vendor, wanted)
-    made = gather(deck, vendor, wanted, trailing=before, progress=progress)
+    on = _ground(deck, vendor, day)
+    made = gather(
+        deck, on, home.reads(deck, vendor, day), quick=quick, progress=progress,
+        trailing=home.trailing(deck, vendor, parse_day(day)),
+    )  # fmt: skip
     folder = Path(out).expanduser().absolute() if out is not None else home.home(deck)
     at = time.time_ns()
     home.write(folder, made, run=run or "by hand", who=who or person(), at=at)
     conditions.keep(deck, made.day, at)
     return made.day
+
+
+def parts(vendor: str, day: str, *, settings: Settings | None = None) -> tuple[int, ...]:
+    """The partitions that `read_day` reads of a day, by themselves. Raises BadInput, Unavailable."""
+    return _ground(endpoints.resolve(settings or load()), vendor, day).partitions
+
+
+def read_day(vendor: str, day: str, partition: int | None, *, settings: Settings | None = None) -> int:
+    """Read one partition of a day, or check its gaps where none is named, ahead of a `report(quick=True)`.
+
+    Gives the messages read. Raises BadInput, Unavailable.
+    """
+    deck = endpoints.resolve(settings or load())
+    on, folder = _ground(deck, vendor, day), home.reads(deck, vendor, day)
+    if partition is not None:
+        return read_one(deck, on, partition, folder).rows
+    check_gaps(deck, on, folder)
+    return 0
+
+
+def _ground(deck: Settings, vendor: str, day: str) -> Ground:
+    wanted = parse_day(day)
+    deck.vendor(vendor)
+    return ground(deck, vendor, wanted)
 
 
 def condition(

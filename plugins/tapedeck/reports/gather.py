@@ -2,111 +2,165 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-from msgspec import to_builtins
+from msgspec import Struct
 
 from tapedeck.calendars.named import calendar_of
 from tapedeck.checks import findings, reconcile
-from tapedeck.checks.findings import Finding
 from tapedeck.checks.gap_check import gap_check
-from tapedeck.columns import Columns, concat
 from tapedeck.jobs import receipts
 from tapedeck.log import coverage, meta, quarantine
 from tapedeck.log.plan import Plan
 from tapedeck.message import KINDS, WHOLE_FEED
-from tapedeck.partitions import partition_of
-from tapedeck.reports import verdict
+from tapedeck.reports import kept
 from tapedeck.reports.axis import Axis, axis
-from tapedeck.reports.day import Day, Reason, slice_of
-from tapedeck.reports.spread import Spread
-from tapedeck.reports.tallies import Tally, delay_of, number, rounded, share
+from tapedeck.reports.compose import Facts, Gathered, compose, span_of
+from tapedeck.reports.day import Day, slice_of
+from tapedeck.reports.reading import PartRead, read_part
 from tapedeck.reports.thresholds import Thresholds
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice, format_time, parse_time
-from tapedeck.store import database, documents, library
+from tapedeck.slices import NS, Slice, format_time
+from tapedeck.store import database, library
 from tapedeck.store.library import Library
-from tapedeck.store.window import CODE_VERSION, between
 
 RUN = "quality_report"
 """What findings that a report no longer finds are closed by."""
-SAMPLES = 3
 DAY = 86_400 * NS
+NOBODY = reconcile.Order(vendor="", slice=Slice(0, 1))
 Progress = Callable[[int, int], object]
 
 
-@dataclass(slots=True)
-class Gathered:
-    """A day, and by symbol what its own page draws."""
+class Ground(Struct, frozen=True, kw_only=True):
+    """What a report of a day stands on: its slice so far, the axis of its plots, the log's frozen plan."""
 
-    day: Day
-    plots: dict[str, dict[str, Any]]
-
-
-@dataclass(slots=True)
-class _Facts:
-    """What was found before it is put together."""
-
+    vendor: str
     of: Slice
+    whole: Slice
     on: Axis
-    plan: Plan | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-    balance: list[dict[str, int]] = field(default_factory=list)
-    found: list[Finding] = field(default_factory=list)
-    receipts: list[receipts.Receipt] = field(default_factory=list)
-    entries: list[quarantine.Entry] = field(default_factory=list)
-    heard: dict[int, tuple[Slice, ...]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    symbols: dict[str, dict[str, Any]] = field(default_factory=dict)
-    plots: dict[str, dict[str, Any]] = field(default_factory=dict)
-    delays: dict[str, Spread] = field(default_factory=dict)
-    partial: set[str] = field(default_factory=set)
+    limits: Thresholds
+    libraries: dict[str, Library]
+    order: reconcile.Order
+    plan: Plan | None
+    holds: bool
+    """Whether Arctic holds anything of the day."""
+    fingerprints: dict[int, str]
+    """By partition, what a reading of it that was kept must stand for."""
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """Those to read; one where there is no log to say how many there are."""
+        return self.order.partitions or (0,)
+
+
+def ground(settings: Settings, vendor: str, day: date, limits: Thresholds | None = None) -> Ground:
+    """Freeze what the report of a day (UTC) stands on. Reads no ticks. Raises BadInput, Unavailable."""
+    settings.vendor(vendor)
+    limits = limits or Thresholds()
+    whole = slice_of(day)
+    of = Slice(whole.start, max(whole.start + 1, min(whole.end, time.time_ns())))
+    libraries = {kind: library.named(settings, f"{vendor}.{kind}") for kind in KINDS}
+    extent = _extent(settings, libraries, of)
+    order, plan = NOBODY, None
+    on = axis(extent or whole)
+    prints: dict[int, str] = {}
+    if any(pin.vendor == vendor for pin in meta.read(settings).pins.values()):
+        order, plan = reconcile.prepare(settings, vendor, of)
+    if plan is not None:
+        prints = kept.fingerprints(settings, libraries, plan, of, on, limits)
+    return Ground(
+        vendor=vendor, of=of, whole=whole, on=on, limits=limits, libraries=libraries, order=order, plan=plan,
+        holds=extent is not None, fingerprints=prints,
+    )  # fmt: skip
+
+
+def read_one(settings: Settings, on: Ground, partition: int, folder: Path) -> PartRead:
+    """Read one partition of the day and keep what was found in `folder`. Raises as `read_part`."""
+    made = read_part(
+        settings, on.libraries if on.holds else {}, on.of, on.on, on.limits, on.plan, on.order, partition
+    )
+    if partition in on.fingerprints:
+        kept.save(folder, on.fingerprints[partition], made)
+    return made
+
+
+def check_gaps(settings: Settings, on: Ground, folder: Path) -> kept.Gaps:
+    """Run the day's gap check, which keeps its findings, and keep in `folder` what else it said."""
+    report = gap_check(settings, on.vendor, on.of, run=RUN)
+    made = kept.Gaps(counts=dict(report.counts), notes=list(report.notes))
+    if on.plan is not None:
+        kept.save_gaps(folder, on.plan, made)
+    return made
 
 
 def gather(
     settings: Settings,
-    vendor: str,
-    day: date,
+    on: Ground,
+    folder: Path,
     *,
+    quick: bool = False,
     trailing: Sequence[Day] = (),
-    limits: Thresholds | None = None,
     plots_of: int = 50,
     progress: Progress = lambda done, total: None,
 ) -> Gathered:
-    """Check, read and judge one day (UTC). `trailing`: reports of days before it, the baseline.
+    """Check, read and judge the day. `trailing`: reports of days before it, the baseline.
 
     Runs the gap check and the comparison of the log with Arctic, and keeps what they find; repairs nothing
-    and leaves no receipt. `plots_of`: so many symbols are drawn. Raises BadInput, Unavailable.
+    and leaves no receipt. `quick`: what was read before and has not changed since, by the log's offsets and
+    by the sums of the windows' digests, is not read again. `plots_of`: so many symbols are drawn. Raises
+    BadInput, Unavailable.
     """
-    table = settings.vendor(vendor)
-    limits = limits or Thresholds()
-    whole = slice_of(day)
-    now = time.time_ns()
-    of = Slice(whole.start, max(whole.start + 1, min(whole.end, now)))
-    known = meta.read(settings)
-    recorded = any(pin.vendor == vendor for pin in known.pins.values())
-    libraries = {kind: library.named(settings, f"{vendor}.{kind}") for kind in KINDS}
-    extent = _extent(settings, libraries, of)
-    facts = _Facts(of, axis(extent or whole))
-    if recorded:
-        _check(settings, vendor, of, facts, progress)
-    else:
-        facts.notes.append(f"nothing was ever recorded of {vendor}")
-    if of.end < whole.end:
-        facts.notes.append(f"the day is not over: this is how it stood at {format_time(of.end)}")
-    if extent is not None:
-        for p in range(facts.plan.partitions if facts.plan else 1):
-            progress(2 * (p + 1), 3 * (facts.plan.partitions if facts.plan else 1))
-            _tally(settings, libraries, p, of, facts, limits)
+    facts = Facts(on.of, on.on, on.plan)
+    steps = 1 + len(on.partitions)
+    if on.plan is not None:
+        gaps = (kept.load_gaps(folder, on.plan) if quick else None) or check_gaps(settings, on, folder)
+        facts.counts = dict(gaps.counts)
+        facts.notes += gaps.notes
+    elif not on.order.vendor:
+        facts.notes.append(f"nothing was ever recorded of {on.vendor}")
+    reads: list[PartRead] = []
+    if on.plan is not None or on.holds:
+        for i, p in enumerate(on.partitions):
+            progress(1 + i, steps)
+            same = on.fingerprints.get(p) if quick else None
+            reads.append((kept.load(folder, p, same) if same else None) or read_one(settings, on, p, folder))
+            facts.take(reads[-1])
+    _compared(settings, on, reads, facts)
+    if on.of.end < on.whole.end:
+        facts.notes.append(f"the day is not over: this is how it stood at {format_time(on.of.end)}")
+    facts.notes = list(dict.fromkeys(facts.notes))
     progress(1, 1)
-    trades = bool(calendar_of(settings, vendor).sessions(whole))
-    return _made(vendor, day, table.symbols, trades, of.end == whole.end, facts, trailing, limits, plots_of)
+    trades = bool(calendar_of(settings, on.vendor).sessions(on.whole))
+    day = datetime.fromtimestamp(on.whole.start // NS, UTC).date()
+    return compose(
+        on.vendor, day, settings.vendor(on.vendor).symbols, trades, on.of.end == on.whole.end, facts,
+        trailing, on.limits, plots_of,
+    )  # fmt: skip
+
+
+def _compared(settings: Settings, on: Ground, reads: Sequence[PartRead], facts: Facts) -> None:
+    """What the comparisons found is kept as findings; then what stands of the day."""
+    if on.plan is None:
+        return
+    parts = [read.compared for read in reads if read.compared is not None]
+    facts.balance = [one.balance for one in parts]
+    facts.notes += [note for one in parts for note in one.notes]
+    spans = [s for one in parts for s in one.spans.values() if s.end > s.start]
+    if spans:
+        judged = Slice(min(s.start for s in spans), max(s.end for s in spans))
+        differ = [f for one in parts for f in one.found]
+        findings.record(settings, on.vendor, reconcile.CHECKS, judged, differ, RUN)
+    facts.found = [f for f in findings.listed(settings, on.vendor) if on.of.start <= f.at < on.of.end]
+    facts.receipts = [
+        r
+        for r in receipts.recent(settings, limit=1000, vendor=on.vendor)
+        if r.job in ("backfill", "reconcile") and on.of.meets(*span_of(r))
+    ]
+    facts.entries = quarantine.standing(settings, on.vendor, on.of)
+    facts.heard = coverage.coverage(settings, on.vendor, on.of)
 
 
 def _extent(settings: Settings, libraries: Mapping[str, Library], of: Slice) -> Slice | None:
@@ -123,393 +177,3 @@ def _extent(settings: Settings, libraries: Mapping[str, Library], of: Slice) -> 
                     found.append(document[name] * 1_000_000)
     midnight = (of.start // DAY + 1) * DAY
     return Slice(max(of.start, min(starts)), min(midnight, max(ends))) if starts else None
-
-
-def _check(settings: Settings, vendor: str, of: Slice, facts: _Facts, progress: Progress) -> None:
-    """What the checks find, what the ledgers say."""
-    gaps = gap_check(settings, vendor, of, run=RUN)
-    facts.counts = dict(gaps.counts)
-    facts.notes += gaps.notes
-    order, plan = reconcile.prepare(settings, vendor, of)
-    facts.plan = plan
-    parts: list[reconcile.Part] = []
-    if plan is not None:
-        for p in order.partitions:
-            progress(p + 1, 3 * len(order.partitions))
-            parts.append(reconcile.part(settings, order, plan, p))
-    facts.balance = [one.balance for one in parts]
-    facts.notes += [note for one in parts for note in one.notes]
-    spans = [s for one in parts for s in one.spans.values() if s.end > s.start]
-    if spans:
-        judged = Slice(min(s.start for s in spans), max(s.end for s in spans))
-        differ = [f for one in parts for f in one.found]
-        findings.record(settings, vendor, reconcile.CHECKS, judged, differ, RUN)
-    facts.found = [f for f in findings.listed(settings, vendor) if of.start <= f.at < of.end]
-    facts.receipts = [
-        r
-        for r in receipts.recent(settings, limit=1000, vendor=vendor)
-        if r.job in ("backfill", "reconcile") and of.meets(*_span(r))
-    ]
-    facts.entries = quarantine.standing(settings, vendor, of)
-    facts.heard = coverage.coverage(settings, vendor, of)
-    facts.notes = list(dict.fromkeys(facts.notes))
-
-
-def _span(receipt: receipts.Receipt) -> tuple[int, int]:
-    return parse_time(receipt.start), parse_time(receipt.end)
-
-
-def _tally(
-    settings: Settings,
-    libraries: Mapping[str, Library],
-    partition: int,
-    of: Slice,
-    facts: _Facts,
-    limits: Thresholds,
-) -> None:
-    """One partition's symbols, block of windows after block of windows."""
-    tallies: dict[str, Tally] = {}
-    length = max(one.window for one in libraries.values())
-    first = max(of.start, facts.on.start) // length * length
-    for start in range(first, min(of.end, facts.on.end), length):
-        block = Slice(start, start + length)
-        by_symbol: dict[str, dict[str, list[Columns]]] = {}
-        with database.answering(settings):
-            for kind, one in libraries.items():
-                for stored in documents.in_partition(one.collection, partition, block):
-                    if stored.symbol == WHOLE_FEED:
-                        continue
-                    if stored.partial:
-                        facts.partial.add(stored.symbol)
-                    try:
-                        rows = between(stored.rows(kind), of)
-                    except Exception:  # bytes that were altered may fail in any way
-                        facts.notes.append(f"the window {stored.id} of {one.name} can't be decoded")
-                        continue
-                    by_symbol.setdefault(stored.symbol, {}).setdefault(kind, []).append(rows)
-        for symbol in sorted(by_symbol):
-            found = {
-                kind: whole.in_order()
-                for kind, parts in by_symbol[symbol].items()
-                if len(whole := concat(kind, parts))
-            }
-            if found:
-                tally = tallies.setdefault(symbol, Tally(symbol, facts.on, limits, facts.delays))
-                tally.add(found)
-    for symbol, tally in tallies.items():
-        tally.end()
-        facts.symbols[symbol] = {"symbol": symbol, "partition": partition, **tally.to_json()}
-        facts.plots[symbol] = tally.plot()
-
-
-# putting it together
-
-
-def _made(
-    vendor: str,
-    day: date,
-    expected: Iterable[str],
-    trades: bool,
-    over: bool,
-    facts: _Facts,
-    trailing: Sequence[Day],
-    limits: Thresholds,
-    plots_of: int,
-) -> Gathered:
-    partitions = facts.plan.partitions if facts.plan else 1
-    for symbol in expected:
-        if symbol not in facts.symbols:
-            nothing = Tally(symbol, facts.on, limits, {})
-            home = partition_of(symbol, partitions)
-            facts.symbols[symbol] = {"symbol": symbol, "partition": home, **nothing.to_json()}
-    covered = _covered(facts)
-    open_ = [f for f in facts.found if f.status in ("open", "repairing")]
-    of_symbol: dict[str, list[Finding]] = {}
-    for f in open_:
-        of_symbol.setdefault(f.symbol, []).append(f)
-    total = np.sum([s["bins"] for s in facts.symbols.values()], axis=0) if facts.symbols else np.zeros(1)
-    medians = _baselines(trailing)
-    for symbol, one in facts.symbols.items():
-        own = [*of_symbol.get(symbol, ()), *of_symbol.get("*", ())]
-        incidents = [_incident(f) for f in sorted(own, key=lambda f: f.start)[:20]]
-        if symbol in facts.partial:
-            incidents.append("windows of it were built when Kafka had already deleted part of them")
-        one["incidents"] = incidents
-        one["open_findings"] = len(own)
-        one["condition"] = verdict.condition(
-            trades=trades, messages=one["messages"], proved=covered and over, incidents=incidents,
-            lost=any(f.reason in ("writer", "expired") for f in of_symbol.get(symbol, ())),
-        )  # fmt: skip
-        _limits_of(one, medians, limits)
-        _stale(one, total, facts.on)
-        for name in ("first", "last"):
-            at = one.pop(f"{name}_ns")
-            one[name] = format_time(at) if at else None
-    symbols = sorted(facts.symbols.values(), key=_worst_first)
-    timeliness = _timeliness(facts)
-    differ = [
-        b["log"] - b["arctic"] - b["duplicates"] - b["voided"] - b["undecodable"] for b in facts.balance
-    ]
-    reasons = _reasons(symbols, differ, facts, timeliness, limits, covered, over, trades, vendor)
-    messages = sum(s["messages"] for s in symbols)
-    with_data = sum(1 for s in symbols if s["messages"])
-    passed = (
-        f"All {messages:,} messages of {with_data:,} symbols are in Arctic as in the log, without a gap."
-        if messages
-        else "The market was closed and nothing was due."
-    )
-    level, sentence, ordered = verdict.judge(reasons, passed)
-    conditions = {c: 0 for c in ("available", "degraded", "pending", "missing", "closed")}
-    for s in symbols:
-        conditions[s["condition"]] += 1
-    kinds: dict[str, int] = {}
-    for s in symbols:
-        for kind, n in s["kinds"].items():
-            kinds[kind] = kinds.get(kind, 0) + n
-    made = Day(
-        vendor=vendor, day=day.isoformat(), verdict=level, sentence=sentence, reasons=ordered,
-        conditions=conditions,
-        slice={"start": format_time(facts.of.start), "end": format_time(facts.of.end)},
-        axis={
-            "start": format_time(facts.on.start), "step_s": facts.on.step // NS, "bins": facts.on.bins,
-        },
-        messages=messages, kinds=dict(sorted(kinds.items())), symbols=symbols,
-        completeness={
-            "findings": [_finding(f) for f in sorted(facts.found, key=_finding_order)],
-            "open": len(open_), "missing_messages": sum(f.messages for f in open_ if f.check == "sequence"),
-        },
-        reconciliation={
-            "balance": [{**b, "difference": d} for b, d in zip(facts.balance, differ, strict=True)],
-            "difference": sum(map(abs, differ)),
-            "differing_windows": sum(1 for f in open_ if f.check == "windows"),
-            "receipts": [
-                {"id": r.id, "job": r.job, "start": r.start, "end": r.end, "outcome": r.outcome}
-                for r in sorted(facts.receipts, key=lambda r: (r.start, r.end, r.id))
-            ],
-            "covered": covered,
-        },
-        order={
-            "duplicates": sum(b["duplicates"] for b in facts.balance),
-            "voided": sum(b["voided"] for b in facts.balance),
-            "undecodable": sum(b["undecodable"] for b in facts.balance),
-            **{name: facts.counts.get(name, 0) for name in ("reorders", "resets")},
-            **{
-                name: sum(s["order"][name] for s in symbols)
-                for name in ("event_backwards", "log_backwards", "unknown_event", "identical_neighbours")
-            },
-        },
-        timeliness=timeliness, validity=_validity(symbols),
-        volume={"baseline_days": [d.day for d in trailing], "usual": _usual(trailing)},
-        quarantine=_quarantine(facts.entries), collectors=_collectors(facts),
-        plan=_plan(facts.plan),
-        code={"tapedeck": importlib.metadata.version("tapedeck"), "windows": CODE_VERSION},
-        thresholds=to_builtins(limits), notes=facts.notes,
-    )  # fmt: skip
-    drawn = [s["symbol"] for s in symbols if s["messages"]][:plots_of]
-    return Gathered(made, {s: facts.plots[s] for s in drawn})
-
-
-def _reasons(
-    symbols: Sequence[dict[str, Any]],
-    differ: Sequence[int],
-    facts: _Facts,
-    timeliness: dict[str, Any],
-    limits: Thresholds,
-    covered: bool,
-    over: bool,
-    trades: bool,
-    vendor: str,
-) -> list[Reason]:
-    found: list[Reason] = []
-    gone = [s["symbol"] for s in symbols if s["condition"] == "missing"]
-    if gone and len(gone) == len(symbols):
-        found.append(
-            Reason("FAIL", "missing", f"Nothing of {vendor} was received though its market was open.")
-        )
-    elif gone:
-        some = ", ".join(gone[:3]) + (f" and {len(gone) - 3:,} more symbols" if len(gone) > 3 else "")
-        why = f"Nothing of {some} was received though the market was open."
-        found.append(Reason("FAIL", "missing", why))
-    if not symbols and trades:
-        found.append(
-            Reason("WARN", "missing", f"Nothing of {vendor} was received, and no symbol is expected.")
-        )
-    if off := {b["partition"]: d for b, d in zip(facts.balance, differ, strict=True) if d}:
-        p, d = max(off.items(), key=lambda item: abs(item[1]))
-        where = "the log" if d > 0 else "Arctic"
-        others = f", and {len(off) - 1} more partitions do not balance" if len(off) > 1 else ""
-        found.append(
-            Reason(
-                "FAIL", "balance",
-                f"The balance is not zero: {where} holds {abs(d):,} more message{'s' * (abs(d) != 1)} than "
-                f"the other side accounts for in partition {p}{others}.",
-            )
-        )  # fmt: skip
-    found += verdict.of_findings(facts.found)
-    if any(s["messages"] for s in symbols) and not (covered and over):
-        why = "no receipt of a nightly rebuild or a reconciliation covers it" if over else "it is not over"
-        found.append(Reason("WARN", "pending", f"The day is not proved yet: {why}."))
-    if facts.partial:
-        some = ", ".join(sorted(facts.partial)[:3])
-        why = f"Windows of {some} were built when Kafka had already deleted part of them."
-        found.append(Reason("WARN", "partial", why))
-    return found + verdict.of_numbers(symbols, timeliness, limits)
-
-
-def _off(part: Mapping[str, int]) -> int:
-    """What the log has and nothing accounts for (DESIGN §2.5)."""
-    return part["log"] - sum(part[name] for name in ("arctic", "duplicates", "voided", "undecodable"))
-
-
-def _covered(facts: _Facts) -> bool:
-    """Whether receipts together hold every message of the day."""
-    firsts = [s["first_ns"] for s in facts.symbols.values() if s["messages"]]
-    if not firsts:
-        return bool(facts.receipts)
-    at, last = min(firsts), max(s["last_ns"] for s in facts.symbols.values())
-    for start, end in sorted(_span(r) for r in facts.receipts):
-        if start <= at < end:
-            at = end
-    return bool(at > last)
-
-
-def _baselines(trailing: Sequence[Day]) -> dict[str, dict[str, list[float]]]:
-    """By symbol: messages, crossed and locked shares of its trailing days."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for day in trailing:
-        for s in day.symbols:
-            if s["messages"]:
-                own = found.setdefault(s["symbol"], {"messages": [], "crossed": [], "locked": []})
-                own["messages"].append(s["messages"])
-                own["crossed"].append(s["validity"]["crossed_share"])
-                own["locked"].append(s["validity"]["locked_share"])
-    return found
-
-
-def _limits_of(
-    one: dict[str, Any], days: Mapping[str, Mapping[str, list[float]]], limits: Thresholds
-) -> None:
-    """The symbol's own limits: of what its usual days show, where there are enough of them."""
-    own = days.get(one["symbol"], {})
-    usual = own.get("messages", [])
-    enough = len(usual) >= limits.baseline_days
-    one["volume_ratio"] = rounded(one["messages"] / float(np.median(usual))) if enough else None
-    for name in ("crossed", "locked"):
-        floor = getattr(limits, f"{name}_share")
-        median = float(np.median(own[name])) if enough else 0.0
-        one["validity"][f"{name}_limit"] = max(floor, rounded(limits.baseline_times * median))
-
-
-def _stale(one: dict[str, Any], total: Any, on: Axis) -> None:
-    """Whether others moved meanwhile; times as text."""
-    rest = total - np.array(one["bins"]) if one["messages"] else total
-    for stale in one["validity"]["stale"]:
-        a, b = stale.pop("start_ns"), stale.pop("end_ns")
-        inside = rest[int(on.place(a)) + 1 : int(on.place(b))]
-        stale["others_moved"] = bool(len(inside)) and bool((inside > 0).all())
-        stale["start"], stale["end"] = format_time(a), format_time(b)
-
-
-_WORST = ("missing", "degraded", "pending", "available", "closed")
-
-
-def _worst_first(s: dict[str, Any]) -> tuple[int, int, float, int, str]:
-    return (
-        _WORST.index(s["condition"]), -s["open_findings"], -s["validity"]["outlier_share"], -s["messages"],
-        s["symbol"],
-    )  # fmt: skip
-
-
-def _incident(f: Finding) -> str:
-    return f"{f.reason}: {f.messages:,} messages, {format_time(f.start)} to {format_time(f.end)} ({f.id})"
-
-
-def _finding(f: Finding) -> dict[str, Any]:
-    keep = ("why", "src", "partition", "first", "next", "exact", "missing", "extra", "different")
-    return {**f.to_json(), "evidence": {name: f.evidence[name] for name in keep if name in f.evidence}}
-
-
-def _finding_order(f: Finding) -> tuple[bool, bool, int, str, str]:
-    return f.status not in ("open", "repairing"), f.severity != "fail", f.start, f.symbol, f.id
-
-
-def _timeliness(facts: _Facts) -> dict[str, Any]:
-    kinds = {kind: delay_of(facts.delays[kind]) for kind in sorted(facts.delays)}
-    over: dict[str, list[list[float | None]]] = {}
-    for kind in sorted(facts.delays):
-        spread = facts.delays[kind]
-        over[kind] = [
-            [None if (n := number(v / 1000)) is None else rounded(n) for v in spread.quantiles(q).tolist()]
-            for q in (0.5, 0.99)
-        ]
-    return {"kinds": kinds, "over_time_p50_p99": over, "receipt_to_kafka": None}
-
-
-def _validity(symbols: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    names = ("crossed", "locked", "zero_or_negative", "off_tick")
-    flags: dict[str, int] = {}
-    for s in symbols:
-        for rule, n in s["validity"]["flags"].items():
-            flags[rule] = flags.get(rule, 0) + n
-    quotes = sum(s["kinds"].get("quote", 0) for s in symbols)
-    totals = {name: sum(s["validity"][name] or 0 for s in symbols) for name in names}
-    return {
-        **totals, "flags": flags, "crossed_share": share(totals["crossed"], quotes),
-        "locked_share": share(totals["locked"], quotes),
-        "stale": sum(len(s["validity"]["stale"]) for s in symbols),
-    }  # fmt: skip
-
-
-def _usual(trailing: Sequence[Day]) -> float | None:
-    return float(np.median([d.messages for d in trailing])) if trailing else None
-
-
-def _quarantine(entries: Sequence[quarantine.Entry]) -> dict[str, Any]:
-    groups: dict[str, list[quarantine.Entry]] = {}
-    for e in entries:
-        groups.setdefault(e.reason, []).append(e)
-    return {
-        "entries": len(entries),
-        "reasons": [
-            {
-                "reason": reason, "entries": len(some),
-                "samples": [
-                    {
-                        "src": e.src, "received": format_time(e.ts_recv), "k": e.k,
-                        "payload": e.payload[:200].decode("utf-8", "backslashreplace"),
-                    }
-                    for e in some[:SAMPLES]
-                ],
-            }
-            for reason, some in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-        ],
-    }  # fmt: skip
-
-
-def _collectors(facts: _Facts) -> list[dict[str, Any]]:
-    length = facts.of.end - facts.of.start
-    return [
-        {
-            "src": src, "kind": "collector" if src < 1000 else "file",
-            "listened_s": rounded(sum(s.end - s.start for s in spans) / NS),
-            "share_of_day": share(sum(s.end - s.start for s in spans), length),
-            "spans": [[format_time(s.start), format_time(s.end)] for s in spans[:200]],
-        }
-        for src, spans in sorted(facts.heard.items())
-    ]  # fmt: skip
-
-
-def _plan(plan: Plan | None) -> dict[str, Any]:
-    if plan is None:
-        return {"digest": "", "complete": False, "records": 0, "ranges": []}
-    return {
-        "digest": plan.digest, "complete": plan.complete, "records": plan.records,
-        "ranges": [
-            {
-                "topic": r.topic, "partition": r.partition, "from": r.start, "next": r.stop,
-                "why": f"{r.start_reason} / {r.stop_reason}",
-            }
-            for r in plan.ranges
-            if r.stop > r.start
-        ],
-    }  # fmt: skip

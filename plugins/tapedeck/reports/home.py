@@ -21,8 +21,8 @@ import msgspec
 
 from tapedeck.errors import BadInput, Mismatch, Unavailable
 from tapedeck.reports import render, scorecard
+from tapedeck.reports.compose import Gathered
 from tapedeck.reports.day import Day, from_json
-from tapedeck.reports.gather import Gathered
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
 
@@ -37,6 +37,11 @@ _PAGE = re.compile(
 def home(settings: Settings) -> Path:
     """The folder of all reports."""
     return settings.state / "reports"
+
+
+def reads(settings: Settings, vendor: str, day: str) -> Path:
+    """Where what was read of a day is kept (see `tapedeck.reports.kept`)."""
+    return home(settings) / vendor / f"{day}.reads"
 
 
 def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:

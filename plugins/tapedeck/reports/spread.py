@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec import Struct
 
 from tapedeck.columns import Array
 
@@ -11,6 +12,18 @@ RATIO = 1.02
 HALF = 1400
 """Cells of each sign; together they reach from 1 to 1.09e12."""
 CELLS = 2 * HALF + 1
+
+
+class Packed(Struct, frozen=True, kw_only=True):
+    """A spread as plain data: its filled cells, row by row, as bytes of little-endian integers."""
+
+    rows: int
+    origin: float
+    least: float
+    greatest: float
+    centred: bool
+    cells: bytes
+    counts: bytes
 
 
 class Spread:
@@ -41,6 +54,38 @@ class Spread:
         self.least = min(self.least, float(values.min()))
         self.greatest = max(self.greatest, float(values.max()))
 
+    def merge(self, other: Spread) -> None:
+        """Take in another of as many rows. Where its origin is another one, its numbers count as the middles
+        of their cells: quantiles of both together are exact to 4 %."""
+        if other.least > other.greatest:
+            return
+        if self.centred and self.least > self.greatest:
+            self.origin = other.origin
+        rows, cells = np.nonzero(other.cells)
+        counts = other.cells[rows, cells]
+        if self.origin != other.origin:
+            middles = np.clip(_middle(cells) + other.origin, other.least, other.greatest)
+            cells = cell_of(middles - self.origin)
+        np.add.at(self.cells, (rows, cells), counts)
+        self.least, self.greatest = min(self.least, other.least), max(self.greatest, other.greatest)
+
+    def packed(self) -> Packed:
+        """As plain data; `Spread.of` makes it again."""
+        filled = np.flatnonzero(self.cells)
+        return Packed(
+            rows=len(self.cells), origin=self.origin, least=self.least, greatest=self.greatest,
+            centred=self.centred, cells=filled.astype("<i4").tobytes(),
+            counts=self.cells.reshape(-1)[filled].astype("<i8").tobytes(),
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, packed: Packed) -> Spread:
+        """The spread that was packed."""
+        made = cls(packed.rows, centred=packed.centred)
+        made.origin, made.least, made.greatest = packed.origin, packed.least, packed.greatest
+        made.cells.reshape(-1)[np.frombuffer(packed.cells, "<i4")] = np.frombuffer(packed.counts, "<i8")
+        return made
+
     def __len__(self) -> int:
         return int(self.cells.sum())
 
@@ -64,10 +109,16 @@ class Spread:
         total = cells.sum(axis=1)
         rank = np.maximum(1, np.ceil(q * total))
         cell = (np.cumsum(cells, axis=1) < rank[:, None]).sum(axis=1)
-        step = np.abs(cell - HALF)
-        middle = np.where(step == 0, 0.0, RATIO ** (step - 0.5)) * np.sign(cell - HALF) + self.origin
+        middle = _middle(cell) + self.origin
         out: Array = np.where(total > 0, np.clip(middle, self.least, self.greatest), np.nan)
         return out
+
+
+def _middle(cell: Array) -> Array:
+    """The middle of each cell, about an origin of 0."""
+    step = np.abs(cell - HALF)
+    middle: Array = np.where(step == 0, 0.0, RATIO ** (step - 0.5)) * np.sign(cell - HALF)
+    return middle
 
 
 def cell_of(values: Array) -> Array:

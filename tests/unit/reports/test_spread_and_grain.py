@@ -58,3 +58,29 @@ def test_a_day_has_240_bins_and_ten_minutes_whole_seconds() -> None:
     assert (day.bins, day.step) == (240, 360 * NS)
     short = axis(Slice(600 * NS, 1200 * NS))
     assert (short.start, short.step, short.bins) == (600 * NS, 5 * NS, 120)
+
+
+def test_parts_that_are_packed_and_merged_tell_what_the_whole_tells() -> None:
+    values = np.random.default_rng(3).lognormal(8, 1, 4000) + 1_270_000
+    rows = np.arange(4000) % 6
+    whole, merged = Spread(6, centred=True), Spread(6, centred=True)
+    whole.add(values, rows)
+    for part in range(4):
+        own = Spread(6, centred=True)
+        own.add(values[part::4], rows[part::4])
+        merged.merge(Spread.of(own.packed()))
+    assert (len(merged), merged.least, merged.greatest) == (4000, whole.least, whole.greatest)
+    for q in (0.01, 0.5, 0.99):
+        exact = np.quantile(values, q)
+        far = np.abs(exact - values).max()
+        assert abs(merged.quantile(q) - exact) < 0.04 * far
+        assert np.abs(merged.quantiles(q) - whole.quantiles(q)).max() < 0.04 * far
+
+
+def test_one_part_merged_into_nothing_is_that_part() -> None:
+    own, merged = Spread(2, centred=True), Spread(2, centred=True)
+    own.add(np.array([5.0, 7.0, 900.0]), np.array([0, 1, 1]))
+    merged.merge(Spread.of(own.packed()))
+    merged.merge(Spread(2, centred=True))
+    assert (merged.cells == own.cells).all()
+    assert merged.quantile(0.5) == own.quantile(0.5)
