@@ -10,7 +10,7 @@ range of days. By hand it takes any slice: *Start* and *End*.
   since deleted.
 - **receipt**, one a vendor, proves it: `tapedeck receipts`. It fails where a part of its vendor failed; the
   other vendors stay green. Each whole day of which nothing more can come is an asset event with the partition
-  key `vendor|day`, for DAGs that wait for it (`example_complete_day`).
+  key `vendor|day`, for DAGs that wait for it (`example_complete_day`); `quality_report` follows every day.
 
 Run again, it writes nothing. Two at once end as one.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
 from tapedeck.airflow import links
-from tapedeck.airflow.assets import COMPLETE, tell_complete
+from tapedeck.airflow.assets import COMPLETE, REBUILT, tell_complete, tell_rebuilt
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import backfill_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
@@ -96,15 +96,17 @@ def nightly_backfill() -> None:
         say("%s partition %s: %s", asked.vendor, partition, part.done)
         return {"vendor": asked.vendor, "part": to_builtins(part)}
 
-    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=VENDOR, outlets=[COMPLETE])
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=VENDOR, outlets=[COMPLETE, REBUILT])
     @in_one_sentence
     def receipt(of: Json, orders: list[Json], rebuilt: list[Json], outlet_events: Any = None) -> Json:
         """Prove what was done for one vendor."""
         from tapedeck.airflow import connections, nightly
+        from tapedeck.slices import Slice
 
         made = nightly.receipt(connections.load(), of["vendor"], orders, rebuilt, origin())
         links.leads_to_receipt(made.id)
         say("receipt %s: %s", made.id, made.line)
+        tell_rebuilt(outlet_events, of["vendor"], Slice(of["start"], of["end"]))
         if made.complete and (days := tell_complete(outlet_events, made)):
             say("complete: %s", ", ".join(days))
         return {"id": made.id, "outcome": made.outcome, "counts": made.counts}

@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
+from tapedeck.airflow.assets import REBUILT, tell_rebuilt
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import reconcile_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
@@ -88,16 +89,28 @@ def reconcile() -> None:
         say("%s partition %s: %s", order["vendor"], partition, found["said"])
         return found
 
-    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @task(
+        trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ task.op_kwargs['of']['vendor'] }}",
+        outlets=[REBUILT],
+    )  # fmt: skip
     @in_one_sentence
-    def report(of: Json, orders: list[Json], compared: list[Json], params: Json | None = None) -> Json:
+    def report(
+        of: Json,
+        orders: list[Json],
+        compared: list[Json],
+        params: Json | None = None,
+        outlet_events: Any = None,
+    ) -> Json:
         """Keep the findings of one vendor, and prove what was done."""
         from tapedeck.airflow import connections, told
+        from tapedeck.slices import Slice
 
         mend = bool((params or {})["repair"])
         made = told.reconciled(connections.load(), of["vendor"], orders, compared, origin(), mend)
         for line in told.lines(made):
             say("%s", line)
+        if made.counts["windows_repaired"]:
+            tell_rebuilt(outlet_events, of["vendor"], Slice(of["start"], of["end"]))
         return told.result(made)
 
     of = vendors()

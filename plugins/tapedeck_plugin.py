@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from tapedeck.airflow.links import PlanLink, ReceiptLink
+from tapedeck.airflow.links import PlanLink, ReceiptLink, ReportLink
 
 Event = MutableMapping[str, Any]
 
@@ -41,5 +41,11 @@ class TapedeckPlugin(AirflowPlugin):
             "destination": "nav",
             "category": "browse",
         },
+        {
+            "name": "Tape",
+            "href": "/tapedeck/of/{DAG_ID}/{RUN_ID}",
+            "url_route": "tape_run",
+            "destination": "dag_run",
+        },
     ]
-    operator_extra_links = [PlanLink(), ReceiptLink()]
+    operator_extra_links = [PlanLink(), ReceiptLink(), ReportLink()]

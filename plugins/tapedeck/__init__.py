@@ -129,11 +129,13 @@ def reconcile(
     return doors.reconcile(vendor, start, end, repair=repair, settings=settings)
 
 
-def report(vendor: str, day: str, *, out: str | None = None, settings: Settings | None = None) -> Day:
+def report(
+    vendor: str, day: str, *, out: str | None = None, quick: bool = False, settings: Settings | None = None
+) -> Day:
     """The quality of a vendor's day (`2024-08-08`, UTC); see `tapedeck.reports.doors.report`."""
     from tapedeck.reports import doors
 
-    return doors.report(vendor, day, out=out, settings=settings)
+    return doors.report(vendor, day, out=out, quick=quick, settings=settings)
 
 
 def condition(

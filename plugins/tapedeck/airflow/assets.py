@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 COMPLETE = Asset("tapedeck_complete_day", uri="tapedeck://complete-day")
 """Has a partition for every vendor and day: see `key`."""
+REBUILT = Asset("tapedeck_rebuilt_day", uri="tapedeck://rebuilt-day")
+"""Has the same partitions: a day that was rebuilt, or of which something was mended, complete or not."""
 DAY = 86_400 * NS
 
 
@@ -32,6 +35,14 @@ def days(of: Slice) -> list[int]:
     """The starts of the UTC days that lie whole in a slice."""
     first = -(-of.start // DAY) * DAY
     return list(range(first, of.end - DAY + 1, DAY))
+
+
+def tell_rebuilt(outlet_events: Any, vendor: str, of: Slice) -> None:
+    """Let the running task's asset event say that windows of the days that a slice meets were built anew."""
+    first = of.start // DAY * DAY
+    keys = [key(vendor, day) for day in range(first, of.end, DAY) if day + DAY <= time.time_ns()]
+    if keys:
+        outlet_events[REBUILT].add_partitions(keys)
 
 
 def tell_complete(outlet_events: Any, receipt: Receipt) -> list[str]:

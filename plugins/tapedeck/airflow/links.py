@@ -9,6 +9,8 @@ from airflow.sdk import BaseOperatorLink, XComArg, get_current_context
 
 PAGES = "/plugin/receipts/tapedeck"
 """Where Airflow shows tapedeck's pages inside its own (see `tapedeck_plugin`)."""
+REPORTS = "/plugin/reports/tapedeck/reports"
+"""Where Airflow shows the quality reports."""
 _led: dict[str, str] = {}
 """By a link's key, where it leads, in this task's process."""
 
@@ -33,6 +35,21 @@ class ReceiptLink(BaseOperatorLink):
         return _led.get(self.xcom_key, "")
 
 
+class ReportLink(BaseOperatorLink):
+    """The page that a task has written."""
+
+    name = "Report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """What `leads_to_report` was told; Airflow keeps it once more when the task has ended."""
+        return _led.get(self.xcom_key, "")
+
+
+def with_report(task: XComArg) -> XComArg:
+    """The task, mapped or not, with a button to its report."""
+    return _with(task, ReportLink())
+
+
 def with_plan(task: XComArg) -> XComArg:
     """The task, mapped or not, with a button to its plan."""
     return _with(task, PlanLink())
@@ -51,6 +68,13 @@ def leads_to_receipt(identity: str) -> None:
 def leads_to_plan(digest: str) -> None:
     """The running task has frozen this plan."""
     _lead(PlanLink(), f"{PAGES}/plan/{digest}")
+
+
+def leads_to_report(vendor: str, day: str) -> str:
+    """The running task has written the report of this day; gives where it is shown."""
+    page = f"{REPORTS}/{vendor}/{day}.html"
+    _lead(ReportLink(), page)
+    return page
 
 
 def prefilled(dag: str, **conf: object) -> str:

@@ -58,7 +58,7 @@ def noticed(settings: Settings, context: Mapping[str, Any], what: str, severity:
     dag = _of(run, "dag_id") or _of(context.get("dag"), "dag_id")
     run_id = _of(run, "run_id") or _of(run, "dag_run_id") or context.get("run_id", "")
     reason = context.get("exception") or context.get("reason") or ""
-    link = f"{_base(settings)}/dags/{dag}/runs/{run_id}" if run_id else ""
+    link = f"{base(settings)}/dags/{dag}/runs/{run_id}" if run_id else ""
     return Notice(
         title=f"{dag} {what}", text=f"{dag}: the run {run_id} {what}{f' ({reason})' if reason else ''}",
         severity=severity, link=link,
@@ -83,7 +83,8 @@ def callbacks() -> dict[str, Any]:
     }
 
 
-def _base(settings: Settings) -> str:
+def base(settings: Settings) -> str:
+    """Airflow's address as a person's browser knows it, without a slash at its end."""
     from airflow.sdk.configuration import conf
 
     return str(settings.airflow.url or conf.get("api", "base_url", fallback="")).rstrip("/")

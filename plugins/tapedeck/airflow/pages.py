@@ -74,6 +74,30 @@ def receipt(identity: str) -> str:
     return _page(f"Receipt {one.id}", whole)
 
 
+@app.get("/of/{dag}/{run:path}", dependencies=_open_to, response_class=HTMLResponse)
+def left_by(dag: str, run: str) -> str:
+    """What a run has left: its receipts and its reports."""
+    from tapedeck.airflow import connections
+    from tapedeck.jobs import receipts
+    from tapedeck.reports import home
+
+    settings = connections.load()
+    rows = [
+        (f'<a href="{_up(run)}receipt/{r.id}">receipt {r.id}</a>', escape(r.line))
+        for r in receipts.recent(settings, limit=1000)
+        if r.run == run
+    ]
+    rows += [
+        (
+            f'<a href="{_up(run)}reports/{e["vendor"]}/{e["day"]}.html">{e["verdict"]} '
+            f"{escape(e['vendor'])} {e['day']}</a>", escape(e["sentence"]),
+        )
+        for e in home.entries(home.home(settings))
+        if e["run"] == run
+    ]  # fmt: skip
+    return _page("Left on the tape", _table((), rows) if rows else "<p>This run has left nothing yet.</p>")
+
+
 @app.get("/plan/{digest}", dependencies=_open_to, response_class=HTMLResponse)
 def plan(digest: str) -> str:
     """A stored plan, as a person was shown it."""
@@ -146,6 +170,11 @@ def _page(title: str, body: str) -> str:
     name = escape(title)
     head = f"<meta charset=utf-8><title>{name}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en>{head}<h1>{name}</h1>{body}</html>"
+
+
+def _up(run: str) -> str:
+    """From the page of a run to the root of ours."""
+    return "../" * (2 + run.count("/"))
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

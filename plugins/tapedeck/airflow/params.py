@@ -111,6 +111,17 @@ def exact_times() -> dict[str, Param]:
     }  # fmt: skip
 
 
+def anew() -> dict[str, Param]:
+    """Whether what was read before is read again."""
+    return {
+        "anew": Param(
+            False, type="boolean", title="Read all again",
+            description="Also partitions that have not changed, by the log's offsets and the digests of their "
+            "windows, since they were read",
+        )
+    }  # fmt: skip
+
+
 def dry_run() -> dict[str, Param]:
     """Whether only the plan is wanted."""
     return {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tapedeck import endpoints
 from tapedeck.jobs.origin import person
-from tapedeck.reports import conditions, home
+from tapedeck.reports import conditions, home, kept
 from tapedeck.reports.conditions import SymbolDay
 from tapedeck.reports.day import Day, parse_day
 from tapedeck.reports.gather import Ground, Progress, check_gaps, gather, ground, read_one
@@ -51,17 +51,29 @@ def parts(vendor: str, day: str, *, settings: Settings | None = None) -> tuple[i
     return _ground(endpoints.resolve(settings or load()), vendor, day).partitions
 
 
-def read_day(vendor: str, day: str, partition: int | None, *, settings: Settings | None = None) -> int:
+def read_day(
+    vendor: str,
+    day: str,
+    partition: int | None,
+    *,
+    quick: bool = False,
+    settings: Settings | None = None,
+    told: Callable[[str], object] = lambda line: None,
+) -> int:
     """Read one partition of a day, or check its gaps where none is named, ahead of a `report(quick=True)`.
 
-    Gives the messages read. Raises BadInput, Unavailable.
+    `quick`: not where nothing has changed since. `told` gets lines of how far it is. Gives the messages read.
+    Raises BadInput, Unavailable.
     """
     deck = endpoints.resolve(settings or load())
     on, folder = _ground(deck, vendor, day), home.reads(deck, vendor, day)
-    if partition is not None:
-        return read_one(deck, on, partition, folder).rows
-    check_gaps(deck, on, folder)
-    return 0
+    if partition is None:
+        if not quick or on.plan is None or kept.load_gaps(folder, on.plan) is None:
+            check_gaps(deck, on, folder)
+        return 0
+    if quick and (same := on.fingerprints.get(partition)) and kept.load(folder, partition, same):
+        return 0
+    return read_one(deck, on, partition, folder, told).rows
 
 
 def _ground(deck: Settings, vendor: str, day: str) -> Ground:

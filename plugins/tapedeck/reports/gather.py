@@ -29,6 +29,8 @@ from tapedeck.store.library import Library
 
 RUN = "quality_report"
 """What findings that a report no longer finds are closed by."""
+TELL = 10
+"""Seconds between two lines of progress."""
 DAY = 86_400 * NS
 NOBODY = reconcile.Order(vendor="", slice=Slice(0, 1))
 Progress = Callable[[int, int], object]
@@ -77,11 +79,24 @@ def ground(settings: Settings, vendor: str, day: date, limits: Thresholds | None
     )  # fmt: skip
 
 
-def read_one(settings: Settings, on: Ground, partition: int, folder: Path) -> PartRead:
+def read_one(
+    settings: Settings,
+    on: Ground,
+    partition: int,
+    folder: Path,
+    told: Callable[[str], object] = lambda line: None,
+) -> PartRead:
     """Read one partition of the day and keep what was found in `folder`. Raises as `read_part`."""
-    made = read_part(
-        settings, on.libraries if on.holds else {}, on.of, on.on, on.limits, on.plan, on.order, partition
-    )
+    began = last = time.monotonic()
+
+    def progress(at: int, rows: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last > TELL:
+            last = now
+            told(f"{format_time(at)}: {rows:,} messages, {rows / (now - began):,.0f}/s")
+
+    libraries = on.libraries if on.holds else {}
+    made = read_part(settings, libraries, on.of, on.on, on.limits, on.plan, on.order, partition, progress)
     if partition in on.fingerprints:
         kept.save(folder, on.fingerprints[partition], made)
     return made

@@ -51,12 +51,12 @@ def read_part(
     plan: Plan | None,
     order: reconcile.Order,
     partition: int,
-    progress: Callable[[int], object] = lambda rows: None,
+    progress: Callable[[int, int], object] = lambda at, rows: None,
 ) -> PartRead:
     """Compare with the log, then tally every tick, block of windows after block of windows.
 
     `libraries`: none where Arctic holds nothing. Memory is of the partition's symbols and one block.
-    `progress` is told the messages read so far. Raises as `reconcile.part`.
+    `progress` is told up to when (ns) is read, and the messages so far. Raises as `reconcile.part`.
     """
     compared = reconcile.part(settings, order, plan, partition) if plan is not None else None
     tallies: dict[str, Tally] = {}
@@ -77,7 +77,7 @@ def read_part(
             if found:
                 rows += sum(map(len, found.values()))
                 tallies.setdefault(symbol, Tally(symbol, on, limits, delays)).add(found)
-        progress(rows)
+        progress(start + length, rows)
     for tally in tallies.values():
         tally.end()
     return PartRead(
