@@ -1,16 +1,17 @@
 """### One page per vendor and day: is the tape whole, in order, on time, the same in the log and in Arctic?
 
-For each vendor and day when `nightly_backfill` has rebuilt it, complete or not, and again when `reconcile` has
-mended something of it: a page, a JSON beside it and a place in the index: **Browse → Tape reports**. What a
-repair changed is a new revision; the earlier one stays, marked as superseded. By hand it takes any vendors, and
-the days that *Start* and *End* meet.
+For each vendor and day when `nightly_backfill` has rebuilt it, complete or not, and again when `reconcile`
+has mended something of it: a page, a JSON beside it and a place in the index: **Browse → Tape reports**. What
+a repair changed is a new revision; the earlier one stays, marked as superseded. By hand it takes any vendors,
+and the days that *Start* and *End* meet.
 
 - **days** says which days of which vendors.
+- **parts** says which partitions they have.
 - **read**, one a vendor, day and partition, compares the log with Arctic and reads every tick; one more a day
-  runs the gap check. What has not changed since it was read is not read again, unless *Read all again* is on.
-- **report**, one a vendor and day, judges and writes the page. It is green whatever the verdict, which is in its
-  log, its result and, where it is not PASS, in a notice: WARN or FAIL, and one sentence why. Its **Report**
-  button leads to the page.
+  runs the gap check. What has not changed since is not read again, unless *Read all again* is on.
+- **report**, one a vendor and day, judges and writes the page: PASS, WARN or FAIL, and one sentence why. It
+  is green whatever the verdict; of one that is not PASS the notifier tells. Its **Report** button leads to
+  the page.
 
 Run again, it writes the same bytes from the same data. It repairs nothing.
 """

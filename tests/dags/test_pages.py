@@ -82,6 +82,6 @@ def test_who_is_not_logged_in_is_sent_to_the_login(airflow_stack: AirflowStack) 
 def test_the_receipts_have_a_place_in_airflows_menu(airflow_stack: AirflowStack) -> None:
     plugins = airflow_stack.api.call("GET", "/api/v2/plugins")["plugins"]
     (ours,) = (plugin for plugin in plugins if plugin["name"] == "tapedeck")
-    assert [view["name"] for view in ours["external_views"]] == ["Tape receipts", "Tape reports"]
+    assert [view["name"] for view in ours["external_views"]] == ["Tape receipts", "Tape reports", "Tape"]
     errors = airflow_stack.api.call("GET", "/api/v2/plugins/importErrors")
     assert errors["import_errors"] == []

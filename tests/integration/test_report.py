@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -116,6 +117,11 @@ def test_dropped_messages_and_a_lost_window_fail_with_their_sentences(
     page = home.page(settings, f"{VENDOR}/{DAY}.html").decode()
     assert said["sentence"] in page
     assert 'class="gap"' in page
+    form = f"run/nightly_backfill?vendors={VENDOR}&amp;start_exact=2024%2D08%2D08T12%3A00%3A39"
+    shown = render.with_repairs(page.encode(), f"{VENDOR}/{DAY}.html").decode()
+    assert f'<a class="repair" href="../../{form}' in shown
+    assert "asks the vendor's history for it" in html.unescape(page)
+    ET.fromstring(shown.removeprefix("<!doctype html>\n"))  # noqa: S314
     check_page(home.page(settings, f"{VENDOR}/{DAY}/{render.slug('BTCUSDT')}"))
     assert run(["report", VENDOR, DAY]) == 1
     assert capfd.readouterr().out.startswith(f"FAIL {VENDOR} {DAY}: 4 messages of BTCUSDT")

@@ -124,14 +124,15 @@ for _dag in form.FORMS:
 def report(path: str) -> Response:
     """A page of the quality reports, or its JSON."""
     from tapedeck.airflow import connections
-    from tapedeck.reports import home
+    from tapedeck.reports import home, render
 
     settings = connections.load()
     if path in ("", "index.html") and not home.entries(home.home(settings)):
         return HTMLResponse(_page("Tape reports", "<p>There is no report yet: run quality_report.</p>"))
     found = home.page(settings, path or "index.html")
-    kind = "application/json" if path.endswith(".json") else "text/html; charset=utf-8"
-    return Response(found, media_type=kind)
+    if path.endswith(".json"):
+        return Response(found, media_type="application/json")
+    return Response(render.with_repairs(found, path), media_type="text/html; charset=utf-8")
 
 
 @app.exception_handler(HTTPException)

@@ -116,8 +116,8 @@ def anew() -> dict[str, Param]:
     return {
         "anew": Param(
             False, type="boolean", title="Read all again",
-            description="Also partitions that have not changed, by the log's offsets and the digests of their "
-            "windows, since they were read",
+            description="Also partitions that have not changed since they were read, by the log's offsets "
+            "and the digests of their windows",
         )
     }  # fmt: skip
 

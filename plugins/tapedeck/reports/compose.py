@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from msgspec import to_builtins
 
+from tapedeck.checks import remedy
 from tapedeck.checks.findings import Finding
 from tapedeck.jobs import receipts
 from tapedeck.log import quarantine
@@ -285,7 +286,11 @@ def _incident(f: Finding) -> str:
 
 def _finding(f: Finding) -> dict[str, Any]:
     keep = ("why", "src", "partition", "first", "next", "exact", "missing", "extra", "different")
-    return {**f.to_json(), "evidence": {name: f.evidence[name] for name in keep if name in f.evidence}}
+    told = {**f.to_json(), "evidence": {name: f.evidence[name] for name in keep if name in f.evidence}}
+    if f.status not in ("open", "repairing"):
+        return told
+    form = {"dag": remedy.job(f), "conf": remedy.form(f)} if remedy.job(f) else None
+    return {**told, "remedy": remedy.remedy(f), "repair": form}
 
 
 def _finding_order(f: Finding) -> tuple[bool, bool, int, str, str]:

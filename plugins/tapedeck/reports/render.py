@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,6 +21,8 @@ from tapedeck.slices import parse_time
 SHOWN = 50
 """Symbols on a page, the worst first; the JSON has all."""
 FINDINGS = 200
+_REPAIR = re.compile(rb"<!--repair:([\w?&;=%.+~]+)-->")
+"""What stands in a page, which any web server may show, in the place of a repair link."""
 MARKS = {"PASS": "✓", "WARN": "!", "FAIL": "✕"}
 
 
@@ -29,7 +32,7 @@ def _templates() -> Environment:
         loader=PackageLoader("tapedeck.reports"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"n": _number, "share": _share, "ms": _ms, "time": _time}
+    made.filters |= {"n": _number, "share": _share, "ms": _ms, "time": _time, "form": _form}
     made.globals |= {"marks": MARKS, "rules": RULES}
     return made
 
@@ -109,6 +112,18 @@ def _gaps(day: Day, symbol: str) -> list[tuple[int, int]]:
         for f in day.completeness["findings"]
         if f["symbol"] in (symbol, "*") and f["status"] in ("open", "repairing") and f["check"] != "windows"
     ]
+
+
+def with_repairs(page: bytes, path: str) -> bytes:
+    """A page as Airflow shows it, at `reports/<path>`: its findings' repair links lead to our forms."""
+    up = "../" * (path.count("/") + 1)
+    return _REPAIR.sub(rf'<a class="repair" href="{up}run/\1">Repair…</a>'.encode(), page)
+
+
+def _form(repair: Mapping[str, Any]) -> str:
+    """The address of the form that mends a finding, filled in; without hyphens, which would end a comment."""
+    pairs = [(name, str(value)) for name, value in repair["conf"].items()]
+    return f"{repair['dag']}?{urlencode(pairs)}".replace("-", "%2D")
 
 
 def _number(value: float | None) -> str:
