@@ -101,12 +101,11 @@ def nightly_backfill() -> None:
     def receipt(of: Json, orders: list[Json], rebuilt: list[Json], outlet_events: Any = None) -> Json:
         """Prove what was done for one vendor."""
         from tapedeck.airflow import connections, nightly
-        from tapedeck.slices import Slice
 
         made = nightly.receipt(connections.load(), of["vendor"], orders, rebuilt, origin())
         links.leads_to_receipt(made.id)
         say("receipt %s: %s", made.id, made.line)
-        tell_rebuilt(outlet_events, of["vendor"], Slice(of["start"], of["end"]))
+        tell_rebuilt(outlet_events, **of)
         if made.complete and (days := tell_complete(outlet_events, made)):
             say("complete: %s", ", ".join(days))
         return {"id": made.id, "outcome": made.outcome, "counts": made.counts}

@@ -103,14 +103,13 @@ def reconcile() -> None:
     ) -> Json:
         """Keep the findings of one vendor, and prove what was done."""
         from tapedeck.airflow import connections, told
-        from tapedeck.slices import Slice
 
         mend = bool((params or {})["repair"])
         made = told.reconciled(connections.load(), of["vendor"], orders, compared, origin(), mend)
         for line in told.lines(made):
             say("%s", line)
         if made.counts["windows_repaired"]:
-            tell_rebuilt(outlet_events, of["vendor"], Slice(of["start"], of["end"]))
+            tell_rebuilt(outlet_events, **of)
         return told.result(made)
 
     of = vendors()

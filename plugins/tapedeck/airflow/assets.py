@@ -37,10 +37,11 @@ def days(of: Slice) -> list[int]:
     return list(range(first, of.end - DAY + 1, DAY))
 
 
-def tell_rebuilt(outlet_events: Any, vendor: str, of: Slice) -> None:
-    """Let the running task's asset event say that windows of the days that a slice meets were built anew."""
-    first = of.start // DAY * DAY
-    keys = [key(vendor, day) for day in range(first, of.end, DAY) if day + DAY <= time.time_ns()]
+def tell_rebuilt(outlet_events: Any, vendor: str, start: int, end: int) -> None:
+    """Let the running task's asset event say that windows of the days that [start, end) meets, UTC ns, were
+    built anew. A day that is not over is left to its night."""
+    days = range(start // DAY * DAY, end, DAY)
+    keys = [key(vendor, day) for day in days if day + DAY <= time.time_ns()]
     if keys:
         outlet_events[REBUILT].add_partitions(keys)
 
