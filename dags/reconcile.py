@@ -25,6 +25,7 @@ from tapedeck.airflow.params import reconcile_form
 from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
+VENDOR = "{{ task.op_kwargs['of']['vendor'] }}"
 
 
 @dag(
@@ -51,7 +52,7 @@ def reconcile() -> None:
             settings.vendor(name)
         return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
 
-    @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @task(map_index_template=VENDOR)
     @in_one_sentence
     def plan(of: Json) -> Json:
         """Freeze one vendor's plan."""
@@ -89,10 +90,7 @@ def reconcile() -> None:
         say("%s partition %s: %s", order["vendor"], partition, found["said"])
         return found
 
-    @task(
-        trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ task.op_kwargs['of']['vendor'] }}",
-        outlets=[REBUILT],
-    )  # fmt: skip
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=VENDOR, outlets=[REBUILT])
     @in_one_sentence
     def report(
         of: Json,
