@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -118,7 +119,8 @@ def test_beside_writers_nothing_is_found(settings: Settings, trades: Library) ->
     assert looked(settings).notes == ()
     (summed,) = tallies.read([trades], SPAN)
     assert not summed.stale
-    assert summed.tallies == tallies.sum_of(trades, (0, SPAN.start))[0]
+    place = (0, SPAN.start)
+    assert summed.tallies == tallies.sums_of(trades, [place])[place][0]
 
 
 def test_a_writer_that_dies_leaves_a_tally_that_is_summed_again(settings: Settings, trades: Library) -> None:
@@ -132,12 +134,25 @@ def test_a_writer_that_dies_leaves_a_tally_that_is_summed_again(settings: Settin
     assert summed.tallies[0].messages == 120
 
 
+def test_sums_of_many_windows_look_at_no_other_partition_and_no_window_between(trades: Library) -> None:
+    put(trades, window(61, {"live": 100}), window(62, {"live": 100}, "ETHUSDT"))
+    length, other = trades.window, window(20, {"live": 100}, "XRPUSDT")
+    put(trades, replace(other, partition=1))
+    places = [(0, SPAN.start), (0, SPAN.start + length), (0, SPAN.start + 5 * length), (1, SPAN.start)]
+    found = tallies.sums_of(trades, places)
+    assert [found[place][0][0].messages for place in places] == [183, 0, 0, 20]
+    assert [sorted(found[place][1]) for place in places] == [[*SYMBOLS], [], [], ["XRPUSDT"]]
+    asked = {"p": 1, "s": {"$gte": database.date(SPAN.start // 1_000_000)}}
+    assert "p_1_s_1" in str(trades.collection.find(asked).explain()["queryPlanner"]["winningPlan"])
+    assert tallies.sums_of(trades, []) == {}
+
+
 def test_a_slow_sum_does_not_take_the_place_of_a_later_one(trades: Library) -> None:
     """The slow one read the documents before they were replaced and stores what it read after."""
     place = (0, SPAN.start)
     versions: list[Any] = []
     with tallies.marked(trades, [place]):
-        slow = tallies._change(trades, place, None)
+        slow = tallies._change(tallies.sums_of(trades, [place])[place], None)
         versions.append(trades.tallies.find_one({})["version"])  # type: ignore[index]
         put(trades, window(70, {"live": 200}, "BTCUSDT"))
         done = trades.tallies.update_one({"version": versions[0]}, slow)

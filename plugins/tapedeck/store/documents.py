@@ -33,7 +33,8 @@ from tapedeck.log.plan import Claim
 from tapedeck.slices import Slice
 from tapedeck.store import database, generations, tallies
 from tapedeck.store.database import DURABLE, Document, date
-from tapedeck.store.encoder import decode, encode
+from tapedeck.store.decoder import decode, decode_all
+from tapedeck.store.encoder import encode, encode_all
 from tapedeck.store.library import Library
 from tapedeck.store.window import CODE_VERSION, Built, Tally, between, tally_of
 
@@ -73,12 +74,19 @@ class Stored:
     symbol: str
     span: Slice
     claims: tuple[Claim, ...]
-    tallies: tuple[Tally, Tally, Tally]
     partial: bool
     build: str
     code: int
     content: str
     document: Mapping[str, Any]
+
+    @property
+    def tallies(self) -> tuple[Tally, Tally, Tally]:
+        """Of kept, duplicate and voided messages. Reckoned when asked for: who reads rows does not."""
+        kept, duplicate, voided = (
+            Tally(self.document[t]["n"], digest.from_hex(self.document[t]["digest"])) for t in TALLIES
+        )
+        return kept, duplicate, voided
 
     def through(self, topic_id: str) -> int:
         """The offset that was read through in a topic; 0 where it was not read."""
@@ -87,6 +95,11 @@ class Stored:
     def rows(self, kind: str, places: bool = True) -> Columns:
         """The kept messages; the document must have been read whole. `places`: with `topic` and `offset`."""
         return decode(kind, self.document, places)
+
+
+def rows_of(kind: str, held: Sequence[Stored], places: bool = True) -> Columns:
+    """The kept messages of one symbol's documents, in their order, laid out together (`Stored.rows`)."""
+    return decode_all(kind, [stored.document for stored in held], places)
 
 
 def document_id(start: int, symbol: str) -> str:
@@ -201,12 +214,13 @@ def stored(document: Mapping[str, Any]) -> Stored:
             Claim(topic_id=r["id"], partition=document["p"], start=r["start"], next=r["next"])
             for r in document["ranges"]
         )
-        tallies = tuple(Tally(document[t]["n"], digest.from_hex(document[t]["digest"])) for t in TALLIES)
+        for t in TALLIES:
+            document[t]["n"], document[t]["digest"]
         return Stored(
             id=document["_id"], symbol=document["sy"],
             span=Slice(document["start"] * MS, document["end"] * MS), claims=claims,
-            tallies=(tallies[0], tallies[1], tallies[2]), partial=document["partial"],
-            build=document["build"], code=document["code"], content=document["content"], document=document,
+            partial=document["partial"], build=document["build"], code=document["code"],
+            content=document["content"], document=document,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as e:
         raise Mismatch(
@@ -222,9 +236,9 @@ def _within(of: Slice) -> dict[str, datetime]:
 # one window to one or more documents
 
 
-def documents(built: Built, by: str, limit: int = LIMIT) -> list[Document]:
-    """The window's document, or its parts, the first of which is its head."""
-    parts = list(_halve(built, built.span, built.tallies, limit))
+def documents(built: Built, by: str, limit: int = LIMIT, encoded: Document | None = None) -> list[Document]:
+    """The window's document, or its parts, the first of which is its head. `encoded`: its rows, if known."""
+    parts = list(_halve(built, built.span, built.tallies, limit, encoded))
     head, *rest = parts
     shared = {
         "p": built.partition,
@@ -241,9 +255,15 @@ def documents(built: Built, by: str, limit: int = LIMIT) -> list[Document]:
     return parts
 
 
-def _halve(built: Built, span: Slice, tallies: tuple[Tally, Tally, Tally], limit: int) -> Iterator[Document]:
-    rows = between(built.kept, span)
-    document = _document(built.symbol, span, rows, tallies)
+def _halve(
+    built: Built,
+    span: Slice,
+    tallies: tuple[Tally, Tally, Tally],
+    limit: int,
+    encoded: Document | None = None,
+) -> Iterator[Document]:
+    rows = built.kept if encoded is not None else between(built.kept, span)
+    document = _document(built.symbol, span, rows, tallies, encoded or encode(rows))
     middle = (span.start + span.end) // 2 // MS * MS
     if _size(document) <= limit or middle <= span.start:
         yield document
@@ -257,7 +277,9 @@ def _halve(built: Built, span: Slice, tallies: tuple[Tally, Tally, Tally], limit
         yield from _halve(built, second, (late[0], late[1], late[2]), limit)
 
 
-def _document(symbol: str, span: Slice, rows: Columns, tallies: Sequence[Tally]) -> Document:
+def _document(
+    symbol: str, span: Slice, rows: Columns, tallies: Sequence[Tally], encoded: Document
+) -> Document:
     stamps = rows["ts_recv"]
     first, last = (int(stamps[0]), int(stamps[-1])) if len(rows) else (span.start, span.start)
     return {
@@ -266,7 +288,7 @@ def _document(symbol: str, span: Slice, rows: Columns, tallies: Sequence[Tally])
         "v": 3,
         "s": date(first // MS),
         "e": date(last // MS),
-        **encode(rows),
+        **encoded,
         "start": span.start // MS,
         "end": span.end // MS,
         **{
@@ -289,7 +311,8 @@ def _size(document: Document) -> int:
 def _replace_batch(
     one: Library, builds: Sequence[Built], by: str, limit: int, absent: Container[str]
 ) -> list[Outcome]:
-    made = [documents(built, by, limit) for built in builds]
+    encoded = encode_all([built.kept for built in builds])
+    made = [documents(built, by, limit, rows) for built, rows in zip(builds, encoded, strict=True)]
     single = [(b, parts[0]) for b, parts in zip(builds, made, strict=True) if len(parts) == 1]
     new = [document for built, document in single if built.symbol in absent and not built.base]
     inserted = _insert(one.collection, new) if new else set()

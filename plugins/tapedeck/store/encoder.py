@@ -1,4 +1,4 @@
-"""Messages of one symbol as an Arctic TickStoreV3 document's fields, and back bit for bit (DESIGN §4).
+"""Messages of one symbol as an Arctic TickStoreV3 document's fields (DESIGN §4); `decoder` is the way back.
 
 Stock arctic reads `i` (ms: the first, then differences) and `cs` (columns of float64 or int64 with
 all-ones row masks), every block lz4-compressed. What only tapedeck reads rides beside them:
@@ -11,7 +11,7 @@ all-ones row masks), every block lz4-compressed. What only tapedeck reads rides 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +19,7 @@ import lz4.block
 import msgspec
 import numpy as np
 
-from tapedeck.columns import Array, Columns, empty
-from tapedeck.errors import Mismatch
+from tapedeck.columns import Array, Columns, concat
 
 MS = 1_000_000
 FIELD_PREFIX = "f_"
@@ -37,95 +36,93 @@ _NARROW = (("<i1", 2**7), ("<i2", 2**15), ("<i4", 2**31), ("<i8", 2**63))
 
 
 def encode(columns: Columns) -> dict[str, Any]:
-    """The fields `c`, `i`, `cs`, `own`, `texts`, `crc` of messages of one symbol, in their order.
+    """`encode_all` of one window."""
+    return encode_all([columns])[0]
 
-    Rows are messages; of a book, levels: bids, then asks, and one row of side 0 for no level at all.
+
+def encode_all(parts: Sequence[Columns]) -> list[dict[str, Any]]:
+    """The fields `c`, `i`, `cs`, `own`, `texts`, `crc` of each part: messages of one symbol in their order.
+
+    Rows are messages; of a book, levels: bids, then asks, and one row of side 0 for no level at all. All
+    parts are of one kind; they are laid out together, so that small windows cost little.
     """
-    per_message = rows_per_message(columns)
-    values = dict(row_values(columns))
-    times = {"ts_recv": columns["ts_recv"], "ts_event": columns["ts_event"], "seq": columns["seq"]}
+    kind = parts[0].kind
+    whole, counts = concat(kind, parts), np.array([len(part) for part in parts])
+    full = counts[counts > 0]
+    ends = np.cumsum(full)
+    starts = ends - full
+    per_message = rows_per_message(whole)
+    times = {"ts_recv": whole["ts_recv"], "ts_event": whole["ts_event"], "seq": whole["seq"]}
+    row_starts, row_ends = starts, ends
     if per_message is not None:
         times = {name: np.repeat(column, per_message) for name, column in times.items()}
+        row_ends = np.cumsum(per_message)[ends - 1]
+        row_starts = np.append(0, row_ends[:-1])[: len(row_ends)]
     ms = times["ts_recv"] // MS
     event_ms = times["ts_event"] // MS
-    values["recv_ns"] = times["ts_recv"] - ms * MS
-    values["event_ms"] = event_ms
-    values["event_ns"] = times["ts_event"] - event_ms * MS
-    values["seq"] = times["seq"]
     index = ms.copy()
     index[1:] -= ms[:-1]
-    mask = _ones(len(ms))
-    stored: dict[str, Any] = {
-        "c": len(ms),
-        "i": _compress(index),
-        "cs": {
-            name: {"d": _compress(column), "t": "float64" if column.dtype.kind == "f" else "int64", "m": mask}
-            for name, column in values.items()
-        },
-        "own": lz4.block.compress(_provenance(columns, per_message)),
-    }
-    if columns.kind == "status":
-        stored["texts"] = [str(text) for text in columns["text"]]
-    stored["crc"] = _crc(stored)
-    return stored
+    index[row_starts] = ms[row_starts]
+    exact = {
+        "recv_ns": times["ts_recv"] - ms * MS, "event_ms": event_ms,
+        "event_ns": times["ts_event"] - event_ms * MS, "seq": times["seq"],
+    }  # fmt: skip
+    shared = {name: (_bytes(column), _type(column)) for name, column in _shared_values(whole).items()}
+    exactly = {name: (_bytes(column), "int64") for name, column in exact.items()}
+    stamps, owns = _bytes(index), _provenance(whole, starts, ends, per_message)
+    texts = [str(text) for text in whole["text"]] if kind == "status" else []
+    spans = zip(starts.tolist(), ends.tolist(), row_starts.tolist(), row_ends.tolist(), owns, strict=True)
+    nothing = [False, 0, *[[0, 0]] * 4, None if per_message is None else [0, 0]]
+    compress, found = lz4.block.compress, []
+    for part in parts:
+        first, last, begin, end, own = next(spans) if len(part) else (0, 0, 0, 0, nothing)
+        mask, at = _ones(end - begin), slice(8 * begin, 8 * end)
+        values = {name: {"d": compress(block[at]), "t": t, "m": mask} for name, (block, t) in shared.items()}
+        if kind == "fields":
+            for name, column in _spread_fields(part["fields"]).items():
+                values[name] = {"d": compress(_bytes(column)), "t": _type(column), "m": mask}
+        for name, (block, t) in exactly.items():
+            values[name] = {"d": compress(block[at]), "t": t, "m": mask}
+        stored: dict[str, Any] = {
+            "c": end - begin, "i": compress(stamps[at]), "cs": values,
+            "own": compress(msgspec.msgpack.encode(own)),
+        }  # fmt: skip
+        if kind == "status":
+            stored["texts"] = texts[first:last]
+        stored["crc"] = checksum(stored)
+        found.append(stored)
+    return found
 
 
-def decode(kind: str, document: Mapping[str, Any], places: bool = True) -> Columns:
-    """The messages that `encode` was given, exactly; without `topic` and `offset` where no `places` are
-    wanted. Raises Mismatch where a byte has changed."""
-    symbol = document["sy"]
-    if _crc(document) != document["crc"]:
-        raise Mismatch(
-            f"the {kind} document {document['_id']!r} is damaged: its bytes don't have the checksum that it "
-            "was written with; rebuild its window with `tapedeck backfill`"
-        )
-    if not document["c"]:
-        return Columns(kind, (symbol,), dict(empty(kind).arrays), empty(kind).levels)
-    cells = {name: _expand(cell["d"], cell["t"]) for name, cell in document["cs"].items()}
-    prev_chained, *packed = msgspec.msgpack.decode(lz4.block.decompress(document["own"]))
-    count, prev, src, topic, offset, per_message = packed
-    rows = _unpack(per_message, count) if per_message is not None else None
-    ms = np.cumsum(_expand(document["i"], "int64"))
-    common = {
-        "ts_event": cells["event_ms"] * MS + cells["event_ns"],
-        "ts_recv": ms * MS + cells["recv_ns"],
-        "seq": cells["seq"],
-    }
-    if rows is not None:
-        first = np.cumsum(rows) - rows
-        common = {name: column[first] for name, column in common.items()}
-    arrays: dict[str, Array] = {
-        "symbol": np.zeros(count, np.int32),
-        **common,
-        "prev": _unchain(_unpack(prev, count), common["seq"]) if prev_chained else _unpack(prev, count),
-        "src": _unpack(src, count),
-    }
-    if places:
-        arrays |= {"topic": _unpack(topic, count).astype(np.int32), "offset": _unpack(offset, count)}
-    levels = None
-    if rows is not None:
-        side, first = cells["side"], np.cumsum(rows) - rows
-        arrays["snapshot"] = cells["snapshot"][first]
-        arrays["bids"] = np.add.reduceat((side > 0).astype(np.int64), first)
-        arrays["asks"] = np.add.reduceat((side < 0).astype(np.int64), first)
-        there = side != 0
-        levels = np.column_stack((cells["price"][there], cells["size"][there]))
-    elif kind == "fields":
-        arrays["fields"] = _gather_fields(cells, count)
-    else:
-        arrays.update({name: cells[name] for name in PLAIN[kind]})
-    if kind == "status":
-        arrays["text"] = _objects(document["texts"])
-    return Columns(kind, (symbol,), arrays, levels)
+def _provenance(whole: Columns, starts: Array, ends: Array, per_message: Array | None) -> list[list[Any]]:
+    """What only tapedeck reads, run by run; a prev that chains as its difference to the seq before."""
+    if not len(starts):
+        return []
+    prev, seq = whole["prev"], whole["seq"]
+    chained = np.logical_or.reduceat(prev != 0, starts)
+    before = np.empty_like(seq)
+    before[1:] = seq[:-1]
+    before[starts] = seq[starts]
+    prev = np.where(np.repeat(chained, ends - starts), prev - before, prev)
+    columns = [prev, whole["src"], whole["topic"].astype(np.int64), whole["offset"]]
+    packed = [_pack(column, starts, ends) for column in columns]
+    rows = [None] * len(starts) if per_message is None else _pack(per_message, starts, ends)
+    counts = (ends - starts).tolist()
+    return [list(own) for own in zip(chained.tolist(), counts, *packed, rows, strict=True)]
 
 
 def row_values(columns: Columns) -> dict[str, Array]:
     """The kind's own columns as they are stored, one value a row."""
+    if columns.kind == "fields":
+        return _spread_fields(columns["fields"])
+    return _shared_values(columns)
+
+
+def _shared_values(columns: Columns) -> dict[str, Array]:
+    """Those that every document of the kind has."""
     per_message = rows_per_message(columns)
     if per_message is not None:
         return _level_rows(columns, per_message)
-    if columns.kind == "fields":
-        return _spread_fields(columns["fields"])
     return {name: columns[name] for name in PLAIN[columns.kind]}
 
 
@@ -167,77 +164,37 @@ def _spread_fields(updates: Array) -> dict[str, Array]:
     return {FIELD_PREFIX + name: spread[name] for name in sorted(spread)}
 
 
-def _gather_fields(cells: Mapping[str, Array], count: int) -> Array:
-    updates: list[dict[str, float]] = [{} for _ in range(count)]
-    for name, column in cells.items():
-        if name.startswith(FIELD_PREFIX):
-            for row in np.flatnonzero(~np.isnan(column)):
-                updates[row][name[len(FIELD_PREFIX) :]] = float(column[row])
-    return _objects(updates)
+def _pack(column: Array, starts: Array, ends: Array) -> list[list[Any]]:
+    """Of each run [first, step] of an even march, else [first, type, steps in the narrowest integers]."""
+    firsts = column[starts].tolist()
+    steps = np.zeros(len(column), np.int64)
+    steps[1:] = column[1:] - column[:-1]
+    steps[starts] = 0
+    longer = starts[ends - starts > 1]
+    steps[longer] = steps[longer + 1]  # a run has one step less than messages: its first is counted twice
+    low, high = np.minimum.reduceat(steps, starts), np.maximum.reduceat(steps, starts)
+    packed: list[list[Any]] = []
+    narrow: dict[str, memoryview] = {}
+    bounds = zip(firsts, low.tolist(), high.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    for first, least, most, start, end in bounds:
+        if least == most:
+            packed.append([first, least])
+            continue
+        width = next(t for t, bound in _NARROW if -bound <= least and most < bound)
+        if width not in narrow:
+            narrow[width] = _bytes(steps.astype(width))
+        size = int(width[-1])
+        packed.append([first, width, narrow[width][size * (start + 1) : size * end]])
+    return packed
 
 
-def _objects(values: list[Any]) -> Array:
-    column = np.empty(len(values), object)
-    column[:] = values
-    return column
+def _type(column: Array) -> str:
+    return "float64" if column.dtype.kind == "f" else "int64"
 
 
-def _provenance(columns: Columns, per_message: Array | None) -> bytes:
-    """What only tapedeck reads. A prev that chains is kept as its difference to the seq before."""
-    prev, seq = columns["prev"], columns["seq"]
-    chained = bool(prev.any())
-    if chained:
-        before = np.concatenate((seq[:1], seq[:-1]))
-        prev = prev - before
-    return msgspec.msgpack.encode(
-        [
-            chained,
-            len(columns),
-            _pack(prev),
-            _pack(columns["src"]),
-            _pack(columns["topic"].astype(np.int64)),
-            _pack(columns["offset"]),
-            None if per_message is None else _pack(per_message),
-        ]
-    )
-
-
-def _unchain(difference: Array, seq: Array) -> Array:
-    prev: Array = difference + np.concatenate((seq[:1], seq[:-1]))
-    return prev
-
-
-def _pack(column: Array) -> list[Any]:
-    """[first, step] of an even march, else [first, type, differences in the narrowest integers]."""
-    if not len(column):
-        return [0, 0]
-    first, steps = int(column[0]), column[1:] - column[:-1]
-    if not len(steps):
-        return [first, 0]
-    low, high = int(steps.min()), int(steps.max())
-    if low == high:
-        return [first, low]
-    width = next(t for t, bound in _NARROW if -bound <= low and high < bound)
-    return [first, width, steps.astype(width).tobytes()]
-
-
-def _unpack(packed: list[Any], count: int) -> Array:
-    if len(packed) == 2:
-        first, step = packed
-        return np.full(count, first, np.int64) if not step else first + step * np.arange(count)
-    column = np.empty(count, np.int64)
-    column[0] = packed[0]
-    column[1:] = np.frombuffer(packed[2], packed[1])
-    return np.cumsum(column, out=column)
-
-
-def _compress(column: Array) -> bytes:
-    block: bytes = lz4.block.compress(np.ascontiguousarray(column))
-    return block
-
-
-def _expand(block: bytes, dtype: str) -> Array:
-    return np.frombuffer(lz4.block.decompress(block), dtype)
+def _bytes(column: Array) -> memoryview:
+    """Its bytes, to be cut where documents end."""
+    return np.ascontiguousarray(column).data.cast("B")
 
 
 @lru_cache(maxsize=4096)
@@ -246,7 +203,7 @@ def _ones(rows: int) -> bytes:
     return block
 
 
-def _crc(stored: Mapping[str, Any]) -> int:
+def checksum(stored: Mapping[str, Any]) -> int:
     crc = zlib.crc32(stored["own"], zlib.crc32(stored["i"]))
     for cell in stored["cs"].values():
         crc = zlib.crc32(cell["d"], crc)

@@ -87,6 +87,9 @@ def ensure(settings: Settings, vendor: str, prefix: str = "") -> dict[str, Libra
         missing = [library for library in libraries.values() if not _is_made(library)]
         if missing:
             _make(settings, missing)
+        for one in libraries.values():
+            # By which a partition's windows are found, beside those that arctic makes.
+            one.collection.create_index([("p", 1), ("s", 1)])
     return libraries
 
 

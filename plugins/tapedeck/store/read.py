@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -63,10 +65,11 @@ def read(
     symbols = [check_symbol(s) for s in dict.fromkeys([symbol] if isinstance(symbol, str) else symbol)]
     of = slice_of(start, end)
     places = len(symbols) > 1 or not {"topic", "offset"}.isdisjoint(columns or ())
-    if as_of is not None:
-        answer = tails.as_of(deck, one, symbols, of, instant(as_of))
-    else:
-        answer = (tails.up_to_now if tail else tails.stored)(deck, one, symbols, of, places)
+    with _undisturbed():
+        if as_of is not None:
+            answer = tails.as_of(deck, one, symbols, of, instant(as_of))
+        else:
+            answer = (tails.up_to_now if tail else tails.stored)(deck, one, symbols, of, places)
     for name, found in answer.columns.items():
         if not len(found):
             _check_symbol(deck, one, name)
@@ -76,6 +79,19 @@ def read(
     frame = _frame(whole if len(whole) else empty(one.kind), several, columns)
     frame.attrs = {"messages": len(whole), "notes": list(answer.notes)}
     return _table(frame) if arrow else frame
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without Python's search for cycles, which thousands of documents set off for nothing."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _table(frame: pd.DataFrame) -> Any:

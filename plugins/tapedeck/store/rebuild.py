@@ -267,7 +267,7 @@ class _Partition:
         tail = log.beyond(beside, tail)
         if log.voids is None and not len(tail):
             return None
-        rows = joined(kind, [stored.rows(kind) for stored in beside], tail)
+        rows = joined(kind, [documents.rows_of(kind, beside)], tail)
         built = build(
             symbol, span, rows if len(rows) else empty(kind), log.voids, log.margin,
             partition=self.partition, claims=log.claims, backfills=log.backfills,

@@ -50,9 +50,7 @@ def as_of(settings: Settings, one: Library, symbols: Sequence[str], of: Slice, t
         generations.check_age(settings, one, time)
         for document in generations.as_of(one, symbols, around, time):
             held[document["sy"]].append(documents.stored(document))
-    found = {
-        symbol: between(concat(one.kind, [s.rows(one.kind) for s in held[symbol]]), of) for symbol in symbols
-    }
+    found = {symbol: _rows(one.kind, held[symbol], of, True) for symbol in symbols}
     return Answer(found, _partial(held))
 
 
@@ -76,15 +74,17 @@ def up_to_now(
     for home in sorted(set(homes.values())):
         fresh, voids = _log(settings, one.kind, plan, home, saved)
         for symbol in (symbol for symbol in symbols if homes[symbol] == home):
-            through = [
-                (s.span, {numbers[c.topic_id]: c.next for c in s.claims if c.topic_id in numbers})
-                for s in held[symbol]
-            ]
-            tail = beyond(through, fresh.of(symbol))
+            tail = fresh.of(symbol)
+            if len(tail):
+                through = [
+                    (s.span, {numbers[c.topic_id]: c.next for c in s.claims if c.topic_id in numbers})
+                    for s in held[symbol]
+                ]
+                tail = beyond(through, tail)
             if not len(tail) and voids is None:
                 found[symbol] = _rows(one.kind, held[symbol], of, places)
                 continue
-            rows = joined(one.kind, [s.rows(one.kind) for s in held[symbol]], tail)
+            rows = joined(one.kind, [documents.rows_of(one.kind, held[symbol])], tail)
             backfills = frozenset({pins.backfill.number})
             rows = build(symbol, of, rows, voids, margin, partition=home, backfills=backfills).kept
             found[symbol] = between(rows, of)
@@ -93,7 +93,8 @@ def up_to_now(
 
 def _rows(kind: str, held: Sequence[Stored], of: Slice, places: bool) -> Columns:
     """The documents' rows; those that lie wholly outside are not decoded."""
-    return between(concat(kind, [s.rows(kind, places) for s in held if s.span.meets(of.start, of.end)]), of)
+    meant = [stored for stored in held if stored.span.meets(of.start, of.end)]
+    return between(documents.rows_of(kind, meant, places), of)
 
 
 def _documents(

@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 COLLECTION = "tallies"
 MS = 1_000_000
 NAMES = ("kept", "duplicate", "voided")
-SUMMED = {name: 1 for name in ("sy", *NAMES)}
+SUMMED = {"_id": 0, **{name: 1 for name in ("sy", "p", "start", *NAMES)}}
+RUNS = 100
+"""So many runs of windows are asked for in one question."""
 
 ATTEMPTS = 100
 
 Place = tuple[int, int]
 """(partition, start of the window in ns)."""
+
+Sum = tuple[tuple[Tally, Tally, Tally], list[str]]
+"""Kept, duplicate and voided of a window's documents, and each document's symbol."""
 
 _ensured: set[tuple[str, str]] = set()
 
@@ -136,16 +141,37 @@ def symbols(one: Library, place: Place) -> tuple[str, ...]:
     return tuple(lz4.block.decompress(packed).decode().split("\n")) if packed else ()
 
 
-def sum_of(one: Library, place: Place) -> tuple[tuple[Tally, Tally, Tally], list[str]]:
-    """What the documents of a window in a partition say now, summed, and each one's symbol."""
-    span = one.around(place[1])
-    within = {"$gte": database.date(span.start // MS), "$lt": database.date(span.end // MS)}
-    sums, found = [Tally(), Tally(), Tally()], []
-    for document in one.collection.find({"s": within, "p": place[0]}, SUMMED):
-        found.append(document["sy"])
-        for i, name in enumerate(NAMES):
-            sums[i] += _tally(document[name])
-    return (sums[0], sums[1], sums[2]), found
+def sums_of(one: Library, places: Iterable[Place]) -> dict[Place, Sum]:
+    """What the documents of each window in a partition say now, summed; all asked together."""
+    sums = {place: [Tally(), Tally(), Tally()] for place in places}
+    found: dict[Place, list[str]] = {place: [] for place in sums}
+    runs = list(_runs(sums, one.window))
+    for at in range(0, len(runs), RUNS):
+        query = [
+            {"p": p, "s": {"$gte": database.date(start // MS), "$lt": database.date(end // MS)}}
+            for p, start, end in runs[at : at + RUNS]
+        ]
+        for document in one.collection.find({"$or": query} if len(query) > 1 else query[0], SUMMED):
+            place = document["p"], one.around(document["start"] * MS).start
+            found[place].append(document["sy"])
+            for i, name in enumerate(NAMES):
+                if document[name]["n"]:
+                    sums[place][i] += _tally(document[name])
+    return {place: ((t[0], t[1], t[2]), found[place]) for place, t in sums.items()}
+
+
+def _runs(places: Iterable[Place], window: int) -> Iterator[tuple[int, int, int]]:
+    """Windows of a partition that follow each other, as (partition, start, end)."""
+    run: tuple[int, int, int] | None = None
+    for p, start in sorted(places):
+        if run is not None and run[0] == p and run[2] == start:
+            run = p, run[1], start + window
+            continue
+        if run is not None:
+            yield run
+        run = p, start, start + window
+    if run is not None:
+        yield run
 
 
 def _sum(one: Library, places: Sequence[Place], mark: str | None) -> None:
@@ -162,9 +188,10 @@ def _sum(one: Library, places: Sequence[Place], mark: str | None) -> None:
         versions = {d["_id"]: d["version"] for d in one.tallies.find(query, {"version": 1})}
         if not versions:
             return
+        sums = sums_of(one, [left[name] for name in versions])
         one.tallies.bulk_write(
             [
-                UpdateOne({"_id": name, "version": version}, _change(one, left[name], mark))
+                UpdateOne({"_id": name, "version": version}, _change(sums[left[name]], mark))
                 for name, version in versions.items()
             ],
             ordered=False,
@@ -173,8 +200,8 @@ def _sum(one: Library, places: Sequence[Place], mark: str | None) -> None:
             return
 
 
-def _change(one: Library, place: Place, mark: str | None) -> dict[str, Any]:
-    sums, found = sum_of(one, place)
+def _change(sum: Sum, mark: str | None) -> dict[str, Any]:
+    sums, found = sum
     fields: dict[str, Any] = {
         name: {"n": t.messages, "digest": digest.to_hex(t.digest)}
         for name, t in zip(NAMES, sums, strict=True)

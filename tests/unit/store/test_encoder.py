@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapedeck import digest
-from tapedeck.columns import Columns, from_messages
+from tapedeck.columns import Columns, concat, empty, from_messages
 from tapedeck.errors import Mismatch
 from tapedeck.message import Book, Fields, Quote, Status, Trade
-from tapedeck.store.encoder import decode, encode
+from tapedeck.store.decoder import decode, decode_all
+from tapedeck.store.encoder import checksum, encode, encode_all
 
 big = st.integers(-(2**63), 2**63 - 1)
 time_ns = st.integers(1, 2**63 - 1)
@@ -69,6 +70,35 @@ def test_what_is_decoded_is_what_was_encoded_bit_for_bit(kind: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_windows_that_are_encoded_or_decoded_together_are_as_each_alone(kind: str) -> None:
+    @given(st.lists(st.lists(MESSAGES[kind], max_size=5), min_size=1, max_size=5))
+    def check(windows: list[list[object]]) -> None:
+        parts = [placed(kind, messages) if messages else empty(kind) for messages in windows]
+        alone = [encode(part) for part in parts]
+        assert encode_all(parts) == alone
+        stored = [{"_id": f"{i}|BTCUSDT", "sy": "BTCUSDT", **one} for i, one in enumerate(alone)]
+        together = decode_all(kind, stored)
+        one_by_one = concat(kind, [decode(kind, one) for one in stored])
+        assert len(together) == sum(map(len, windows))
+        for name, column in one_by_one.arrays.items():
+            assert bits(together[name]) == bits(column), name
+        if one_by_one.levels is not None:
+            assert together.levels is not None
+            assert together.levels.tobytes() == one_by_one.levels.tobytes()
+
+    check()
+
+
+def test_a_document_whose_columns_have_another_length_is_damaged() -> None:
+    stored = as_stored(trades(100))
+    other = as_stored(trades(99))
+    stored["cs"]["price"] = other["cs"]["price"]  # type: ignore[index]
+    stored["crc"] = checksum(stored)
+    with pytest.raises(Mismatch, match="damaged"):
+        decode_all("trade", [as_stored(trades(5)), stored])
+
+
 def trades(count: int) -> Columns:
     rng = np.random.default_rng(1)
     at = 1_723_161_256_000_000_000 + np.cumsum(rng.integers(1, 20_000_000, count))
@@ -109,8 +139,6 @@ def test_a_book_message_without_levels_is_one_row_of_side_0() -> None:
 
 
 def test_no_messages_make_a_document_of_no_rows() -> None:
-    from tapedeck.columns import empty
-
     for kind in MESSAGES:
         stored = as_stored(empty(kind))
         assert stored["c"] == 0
