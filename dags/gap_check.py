@@ -42,11 +42,7 @@ def gap_check() -> None:
         from tapedeck.airflow import connections, told
 
         asked = params or {}
-        settings, of = connections.load(), slice_in_force(asked)
-        chosen = asked["vendors"] or told.recorded(settings)
-        for name in chosen:
-            settings.vendor(name)
-        return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
+        return told.slices(connections.load(), asked, slice_in_force(asked))
 
     @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
     @in_one_sentence

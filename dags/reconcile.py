@@ -9,6 +9,7 @@ windows that meet it; without *From the ledger* it decodes every row.
 - **vendors** says which slice and which vendors it is about: all of which something is recorded.
 - **plan**, one a vendor, freezes the offsets to read.
 - **compare**, one a vendor and partition, finds what differs, and mends it.
+- **drill** runs instead where *Drill* is asked for: how many faults put into the slice the checks find.
 - **report**, one a vendor, keeps the findings (`tapedeck findings`) and leaves a receipt with the digests
   before and after. It is green where something was found: the verdict is in its log and its result.
 """
@@ -46,11 +47,21 @@ def reconcile() -> None:
         from tapedeck.airflow import connections, told
 
         asked = params or {}
-        settings, of = connections.load(), slice_in_force(asked)
-        chosen = asked["vendors"] or told.recorded(settings)
-        for name in chosen:
-            settings.vendor(name)
-        return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
+        return told.slices(connections.load(), asked, slice_in_force(asked))
+
+    @task
+    @in_one_sentence
+    def what(chosen: list[Json], to_drill: bool, params: Json | None = None) -> list[Json]:
+        """The vendors, where this is what was asked for; else none."""
+        return chosen if bool((params or {})["drill"]) == to_drill else []
+
+    @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
+    @in_one_sentence
+    def drill(of: Json, params: Json | None = None) -> Json:
+        """Score the checks on one vendor's slice."""
+        from tapedeck.airflow import connections, told
+
+        return told.drilled(connections.load(), of, int((params or {})["seeds"]), say)
 
     @task(map_index_template=VENDOR)
     @in_one_sentence
@@ -84,9 +95,7 @@ def reconcile() -> None:
         """Hold one partition's log against Arctic, and mend what differs."""
         from tapedeck.airflow import connections, told
 
-        asked = params or {}
-        mend, quick = bool(asked["repair"]), bool(asked["quick"])
-        found = told.compared(connections.load(), order, partition, mend, quick)
+        found = told.compared(connections.load(), order, partition, params or {})
         say("%s partition %s: %s", order["vendor"], partition, found["said"])
         return found
 
@@ -102,15 +111,16 @@ def reconcile() -> None:
         """Keep the findings of one vendor, and prove what was done."""
         from tapedeck.airflow import connections, told
 
-        mend = bool((params or {})["repair"])
-        made = told.reconciled(connections.load(), of["vendor"], orders, compared, origin(), mend)
+        made = told.reconciled(connections.load(), of["vendor"], orders, compared, origin(), params or {})
         for line in told.lines(made):
             say("%s", line)
         if made.counts["windows_repaired"]:
             tell_rebuilt(outlet_events, **of)
         return told.result(made)
 
-    of = vendors()
+    chosen = vendors()
+    drill.expand(of=what.override(task_id="to_drill")(chosen, True))
+    of = what.override(task_id="to_compare")(chosen, False)
     orders = plan.expand(of=of)
     compared = compare.expand_kwargs(parts(orders))
     report.partial(orders=orders, compared=compared).expand(of=of)

@@ -29,7 +29,7 @@ def backfill_form() -> Form:
 
 def reconcile_form() -> Form:
     """The fields of the DAG `reconcile`, for Airflow's form and for ours."""
-    return {**some_vendors(), **times(), **repair(), **quick(), **exact_times()}
+    return {**some_vendors(), **times(), **repair(), **quick(), **exact_times(), **drill()}
 
 
 def vendors() -> list[str]:
@@ -61,6 +61,23 @@ def repair() -> dict[str, Param]:
             description="Rebuild from the log what differs, unless that would remove or alter more than "
             "0.1 % of a partition's messages; then look again",
         )
+    }  # fmt: skip
+
+
+def drill() -> dict[str, Param]:
+    """Whether the checks are scored on the slice."""
+    where = "Score the checks"
+    return {
+        "drill": Param(
+            False, type="boolean", title="Drill", section=where,
+            description="In place of reconciling: put faults into the slice, in memory, and tell which of "
+            "them the checks find. Nothing is written. The slice should be whole, and of five million "
+            "messages at most",
+        ),
+        "seeds": Param(
+            3, type="integer", minimum=1, maximum=100, title="Seeds", section=where,
+            description="So many times each fault, each time elsewhere",
+        ),
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import convert, to_builtins
@@ -14,7 +14,7 @@ from tapedeck.jobs import plans
 from tapedeck.jobs.origin import Origin
 from tapedeck.log import meta
 from tapedeck.settings import Settings
-from tapedeck.slices import format_time
+from tapedeck.slices import Slice, format_time
 
 Json = Mapping[str, Any]
 SHOWN = 50
@@ -24,6 +24,17 @@ def recorded(settings: Settings) -> list[str]:
     """The vendors of the settings of which something is recorded, sorted: no task is spent on the others."""
     known = {pin.vendor for pin in meta.read(settings).pins.values()}
     return sorted(known & set(settings.vendors))
+
+
+def slices(settings: Settings, asked: Json, of: Slice) -> list[dict[str, Any]]:
+    """The slice for each vendor that the form names, or of which something is recorded: mapped tasks' `of`.
+
+    Raises BadInput for a vendor that there is not.
+    """
+    chosen = asked["vendors"] or recorded(settings)
+    for name in chosen:
+        settings.vendor(name)
+    return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -44,11 +55,25 @@ def result(report: Report) -> dict[str, Any]:
     return {**whole, "findings": whole["findings"][:SHOWN], **({"more": more} if more > 0 else {})}
 
 
-def compared(settings: Settings, order: Json, partition: int, repair: bool, quick: bool) -> dict[str, Any]:
-    """Reconcile one partition, mending what a scheduled run may. `quick`: as `reconcile.part` says."""
+def drilled(settings: Settings, of: Json, seeds: int, say: Callable[..., None]) -> dict[str, Any]:
+    """Score the checks on a vendor's slice of the log; gives the object of `tapedeck drill --json`."""
+    from tapedeck.drill.drill import drill, table
+    from tapedeck.drill.take import of_log
+
+    made = drill(of_log(settings, of["vendor"], Slice(of["start"], of["end"])), seeds=seeds)
+    for note in made.notes:
+        say("note: %s", note)
+    for cells in table(made):
+        say("%s", " | ".join(cells))
+    return made.to_json()
+
+
+def compared(settings: Settings, order: Json, partition: int, form: Json) -> dict[str, Any]:
+    """Reconcile one partition as the form says, mending what a scheduled run may."""
     asked = convert(order, reconcile.Order)
     plan = plans.load(settings, asked.plan)
-    part = reconcile.part(settings, asked, plan, partition, repair=repair, share=reconcile.SHARE, quick=quick)
+    mend, quick = bool(form["repair"]), bool(form["quick"])
+    part = reconcile.part(settings, asked, plan, partition, repair=mend, share=reconcile.SHARE, quick=quick)
     said = f"{len(part.found)} differ, {part.repaired} windows repaired, {len(part.left)} still differ"
     return {"vendor": asked.vendor, "part": to_builtins(part), "said": said}
 
@@ -59,7 +84,7 @@ def reconciled(
     orders: Iterable[Json] | None,
     parts: Iterable[Json] | None,
     origin: Origin,
-    repair: bool,
+    form: Json,
 ) -> Report:
     """The vendor's report. What failed has left nothing, so then this raises Mismatch, for it alone."""
     order = next((convert(o, reconcile.Order) for o in orders or () if o["vendor"] == vendor), None)
@@ -67,4 +92,4 @@ def reconciled(
         raise Mismatch(f"{vendor} was not planned: see why its plan failed, then clear that task")
     plan = plans.load(settings, order.plan) if order.plan else None
     own = [convert(p["part"], reconcile.Part) for p in parts or () if p["vendor"] == vendor]
-    return reconcile.finish(settings, order, plan, own, origin, repair=repair)
+    return reconcile.finish(settings, order, plan, own, origin, repair=bool(form["repair"]))

@@ -1,7 +1,7 @@
 """Silence and volume inside open hours, held against what is usual at that time of such a day. Pure.
 
-A silence is too long where it is longer than FLOOR, than TIMES the longest that is usual there, and than a
-Poisson process of the usual rate would leave but once in 1 / ALPHA looks (facts: G5, G6, G7).
+A silence is too long where it is longer than a floor, than some times the longest that is usual there, and
+than a Poisson process of the usual rate would leave but once in many looks (facts: G5, G6, G7): `Limits`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import numpy as np
 
 from tapedeck.checks.activity import BUCKET, FLOOR, Activity, Gap
 from tapedeck.checks.heartbeats import subtract
+from tapedeck.checks.limits import LIMITS, Limits
 from tapedeck.message import WHOLE_FEED
+from tapedeck.slices import NS
 
-TIMES = 3.0
-ALPHA = 1e-6
 SHARE = 0.5
 """Where this share of the symbols that are usually heard is silent at once, it is the feed."""
 ENOUGH = 1_000
 """So many messages of a slice tell how a whole feed usually sounds, where no earlier days do."""
 TAIL = 0.001
-DEVIATIONS, LOW, HIGH = 6.0, 0.3, 3.0
 LEAST = 20
 """A bucket that usually holds fewer messages says nothing by its volume."""
 
 Spans = Sequence[tuple[int, int]]
+_Single = tuple[Gap, tuple[int, int], int]
+"""One symbol's silence: its gap, the part that could have been heard, and how long it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,12 @@ class Volume:
         return self.messages / self.usual
 
 
-def limit(usual: Usual) -> int:
+def limit(usual: Usual, limits: Limits = LIMITS) -> int:
     """How long a silence may be, ns."""
     rate = usual.messages / BUCKET
-    poisson = math.log(1 / ALPHA) / rate if rate > 0 else math.inf
-    return int(min(max(FLOOR, TIMES * usual.longest, poisson), 2**62))
+    poisson = math.log(1 / limits.silence_alpha) / rate if rate > 0 else math.inf
+    floor = max(FLOOR, limits.silence_seconds * NS)
+    return int(min(max(floor, limits.silence_times * usual.longest, poisson), 2**62))
 
 
 def own_usual(activity: Activity, watched: Spans) -> Usual | None:
@@ -101,6 +103,7 @@ def silences(
     watched: Callable[[str], Spans],
     usual: Callable[[str, int], Usual | None],
     since: int = 0,
+    limits: Limits = LIMITS,
 ) -> list[Silence]:
     """The silences that are too long; one of the feed stands for those of its symbols.
 
@@ -116,10 +119,10 @@ def silences(
         # Before its first message and behind its last the slice itself can't tell whether the feed was on.
         inside = gap.start != activity.of.start and not gap.open_ended
         known = usual(WHOLE_FEED, gap.start) or (own if inside else None)
-        if part and known and part[1] - part[0] > limit(known):
+        if part and known and part[1] - part[0] > limit(known, limits):
             n = len(activity.names)
-            found.append(_silence(gap, part, known, n, n))
-    singles: list[tuple[Gap, tuple[int, int], Usual]] = []
+            found.append(_silence(gap, part, limit(known, limits), n, n))
+    singles: list[_Single] = []
     heard: dict[str, int] = {}
     for gap in gaps:
         part = longest_open(gap, watched(gap.symbol))
@@ -127,8 +130,8 @@ def silences(
         if part is None or known is None:
             continue
         heard[gap.symbol] = 1
-        if part[1] - part[0] > limit(known):
-            singles.append((gap, part, known))
+        if part[1] - part[0] > limit(known, limits):
+            singles.append((gap, part, limit(known, limits)))
     known_symbols = {s for s in activity.names if usual(s, activity.of.start) is not None} | set(heard)
     return found + _together(singles, found, len(known_symbols))
 
@@ -138,6 +141,7 @@ def volumes(
     watched: Callable[[str], Spans],
     usual: Callable[[str, int], Usual | None],
     symbols: Iterable[str],
+    limits: Limits = LIMITS,
 ) -> list[Volume]:
     """Whole open buckets whose count is far from what is usual."""
     found = []
@@ -154,7 +158,8 @@ def volumes(
                 continue
             scale = max(1.4826 * known.deviation, math.sqrt(known.messages))
             z = (messages - known.messages) / scale
-            if abs(z) > DEVIATIONS and not LOW <= messages / known.messages <= HIGH:
+            share = messages / known.messages
+            if abs(z) > limits.volume_deviations and not limits.volume_low <= share <= limits.volume_high:
                 found.append(
                     Volume(symbol=symbol, start=start, messages=messages, usual=known.messages, deviations=z)
                 )
@@ -169,32 +174,30 @@ def summary(values: Sequence[int], longest: Sequence[int]) -> Usual:
     return Usual(median, float(np.median(np.abs(counts - median))), int(quantile), len(values))
 
 
-def _together(
-    singles: Sequence[tuple[Gap, tuple[int, int], Usual]], feed: Sequence[Silence], heard: int
-) -> list[Silence]:
+def _together(singles: Sequence[_Single], feed: Sequence[Silence], heard: int) -> list[Silence]:
     found: list[Silence] = []
     left = [
         one for one in singles
         if not any(f.start < one[1][1] and one[1][0] < f.end for f in feed)
     ]  # fmt: skip
     while left:
-        gap, part, known = max(left, key=lambda one: one[1][1] - one[1][0])
+        gap, part, longest = max(left, key=lambda one: one[1][1] - one[1][0])
         overlap = [one for one in left if one[1][0] < part[1] and part[0] < one[1][1]]
         names = {one[0].symbol for one in overlap}
         if len(names) > 1 and len(names) >= SHARE * heard:
             start = max(one[1][0] for one in overlap)
             whole = Gap(WHOLE_FEED, start, part[1], gap.open_ended)
-            found.append(_silence(whole, (start, part[1]), known, len(names), heard))
+            found.append(_silence(whole, (start, part[1]), longest, len(names), heard))
             left = [one for one in left if one not in overlap]
         else:
-            found.append(_silence(gap, part, known, len(names), heard))
-            left.remove((gap, part, known))
+            found.append(_silence(gap, part, longest, len(names), heard))
+            left.remove((gap, part, longest))
     return found
 
 
-def _silence(gap: Gap, part: tuple[int, int], known: Usual, silent: int, heard: int) -> Silence:
+def _silence(gap: Gap, part: tuple[int, int], longest: int, silent: int, heard: int) -> Silence:
     return Silence(
-        symbol=gap.symbol, start=part[0], end=part[1], open_ended=gap.open_ended, usual=limit(known),
+        symbol=gap.symbol, start=part[0], end=part[1], open_ended=gap.open_ended, usual=longest,
         silent=silent, heard=heard,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from tapedeck.checks.findings import Finding
 from tapedeck.checks.gaps import Missing
 from tapedeck.checks.heard import NOTHING, Heard
 from tapedeck.checks.heartbeats import FILES, subtract
+from tapedeck.checks.limits import LIMITS, Limits
 from tapedeck.checks.look import Look
 from tapedeck.checks.silence import Silence, Spans, Usual, Volume
 from tapedeck.checks.timing import Clock, Timing
@@ -54,6 +55,7 @@ class Steadiness:
     of: Slice
     known: Usuals
     grace: int
+    limits: Limits = LIMITS
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Steadiness:
 
     def __post_init__(self) -> None:
         self.activity = Activity(self.of)
-        self.timing = Timing(self.grace)
+        self.timing = Timing(self.grace, self.limits)
         self.known.calendar(WHOLE_FEED)  # a wrong name is refused before anything is read
         self.counts |= dict.fromkeys(("messages", "late", "quiet"), 0)
 
@@ -110,7 +112,7 @@ class Steadiness:
         last = self.before.last
         gaps, since = self.activity.silences(last), max(last.values(), default=0)
         silences = []
-        for one in silence.silences(self.activity, gaps, self.watched, self.known.usual, since):
+        for one in silence.silences(self.activity, gaps, self.watched, self.known.usual, since, self.limits):
             if one.end <= self.of.start:
                 continue  # over before the slice, which found it
             began = self.before.silent.get(one.symbol, one.start) if one.start < self.of.start else one.start
@@ -126,7 +128,7 @@ class Steadiness:
         still = {one.symbol for one in silences if one.start < self.of.start} | {s for s, _ in self.settled}
         self.settled += [(s, at) for s, at in self.before.silent.items() if s in self.chained - still]
         volumes = silence.volumes(
-            self.activity, self.watched, self.known.usual, [WHOLE_FEED, *self.activity.names]
+            self.activity, self.watched, self.known.usual, [WHOLE_FEED, *self.activity.names], self.limits
         )
         spans = [(one.symbol, one.start, one.end) for one in silences]
         yield from self._of_volumes(volumes, spans, make)

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tapedeck.checks.limits import LIMITS, Limits
 from tapedeck.columns import Array, Columns, by_code, different
 from tapedeck.slices import NS, Slice
 
-SKEW = 50 * NS // 1000
-"""A receipt this much before its event is a wrong clock, not a rounded stamp."""
 ZONE = 900 * NS
 """Zones differ by quarters of an hour, by FARTHEST at most; TOLERANCE is what a feed may lag."""
 FARTHEST = 14 * 3600 * NS
@@ -26,6 +25,8 @@ SAMPLES = 2_000
 class Clock:
     """Delays (receipt - event, ns) of one source."""
 
+    skew: int = int(LIMITS.skew_ms * NS / 1000)
+    """A receipt this much before its event is a wrong clock, not a rounded stamp."""
     least: int = 2**63 - 1
     messages: int = 0
     negative: int = 0
@@ -46,7 +47,7 @@ class Clock:
     @property
     def wrong(self) -> bool:
         """Whether this clock, or the vendor's, can't be right."""
-        return bool(self.messages) and (self.least < -SKEW or self.zone != 0)
+        return bool(self.messages) and (self.least < -self.skew or self.zone != 0)
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class Timing:
     time more than the grace ahead of them."""
 
     grace: int
+    limits: Limits = LIMITS
     clocks: dict[int, Clock] = field(default_factory=dict)
     back: dict[tuple[int, str, str], Backwards] = field(default_factory=dict)
     late: int = 0
@@ -95,7 +97,7 @@ class Timing:
         if not own.any():
             return
         delays = kept["ts_recv"][own] - kept["ts_event"][own]
-        clock = self.clocks.setdefault(src, Clock())
+        clock = self.clocks.setdefault(src, Clock(int(self.limits.skew_ms * NS / 1000)))
         clock.least = min(clock.least, int(delays.min()))
         clock.messages += len(delays)
         clock.negative += int((delays < 0).sum())

@@ -21,7 +21,7 @@ VERBS = {
     "replay": "jobs", "backfill": "jobs", "void": "jobs",
     "receipts": "jobs",
     "gaps": "checks", "reconcile": "checks", "findings": "checks",
-    "baselines": "checks", "retention": "checks", "cross": "checks",
+    "baselines": "checks", "retention": "checks", "cross": "checks", "drill": "drill",
     "report": "report",
 }  # fmt: skip
 """Each verb and the file of this folder that holds it."""

@@ -56,10 +56,13 @@ class Band:
 
 
 class Tally:
-    """One symbol of a day. `delays` are shared by the vendor: per kind, receipt - event in µs by bin."""
+    """One symbol of a day. `delays` are shared by the vendor: per kind, receipt - event in µs by bin. So many
+    flagged ticks of a rule are kept one by one as `marked` says."""
 
-    def __init__(self, symbol: str, on: Axis, limits: Thresholds, delays: dict[str, Spread]) -> None:
-        self.symbol, self.on, self.limits, self.delays = symbol, on, limits, delays
+    def __init__(
+        self, symbol: str, on: Axis, limits: Thresholds, delays: dict[str, Spread], marked: int = MARKED
+    ) -> None:
+        self.symbol, self.on, self.limits, self.delays, self.most = symbol, on, limits, delays, marked
         self.counts: dict[str, int] = {}
         self.bins: Array = np.zeros(on.bins, np.int64)
         self.trades, self.mids = Band(on.bins), Band(on.bins)
@@ -229,7 +232,7 @@ class Tally:
     def _mark(self, rule: str, at: Array, value: Array, count: bool = True) -> None:
         if count:
             self.flags[rule] += len(at)
-        room = MARKED - len(self.marked[rule])
+        room = self.most - len(self.marked[rule])
         self.marked[rule] += zip(at[:room].tolist(), value[:room].tolist(), strict=True)
 
     def to_json(self) -> dict[str, Any]:
