@@ -276,8 +276,8 @@ def frozen(take: Take, random: Random) -> Played | None:
     end = start + length
     truth = Truth(checks=("stale",), start=start, end=end, symbol=symbol, kind="quote", size=length / NS)
     played.truths = [truth]
-    # Trades go on beside quotes that stand, and lie outside them: that is labelled, and true.
-    played.allowed = [Allowed(checks=("outlier",), start=start - NS, end=end + 5 * NS)]
+    # Trades beside quotes that stand lie outside them, and the day's median spread is theirs: both are true.
+    played.allowed = [Allowed(checks=("outlier",), start=take.of.start, end=take.of.end)]
     return played
 
 

@@ -104,9 +104,7 @@ def test_found_false_and_allowed_are_told_apart(take: Take) -> None:
     right = Seen(check="a", symbol="X", start=10, end=30, told=10 + NS, first=7, next=9, reason="upstream")
     wrong = [
         Seen(check="a", symbol="X", start=10, end=30, told=30, first=8, next=9, reason="upstream"),
-        Seen(
-            check="a", symbol="X", start=10, end=30, told=30, first=5, next=6, reason="publish"
-        ),
+        Seen(check="a", symbol="X", start=10, end=30, told=30, first=5, next=6, reason="publish"),
         Seen(check="a", symbol="Y", start=10, end=30, told=30, first=5, next=6, reason="upstream"),
         Seen(check="c", start=10, end=30, told=30, reason="other"),
     ]
