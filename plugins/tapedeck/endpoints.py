@@ -58,14 +58,14 @@ def resolve(settings: Settings) -> Settings:
 
 def bootstrap(settings: Settings) -> str:
     """Kafka's bootstrap servers. Raises Unavailable where neither settings nor `up` name any."""
-    if address := resolve(settings).kafka.bootstrap:
+    if address := settings.kafka.bootstrap or resolve(settings).kafka.bootstrap:
         return address
     raise Unavailable(_nowhere("Kafka", "TAPEDECK_KAFKA__BOOTSTRAP", settings))
 
 
 def mongo_uri(settings: Settings) -> str:
     """MongoDB's URI. Raises Unavailable where neither settings nor `up` name any."""
-    if address := resolve(settings).mongo.uri:
+    if address := settings.mongo.uri or resolve(settings).mongo.uri:
         return address
     raise Unavailable(_nowhere("MongoDB", "TAPEDECK_MONGO__URI", settings))
 

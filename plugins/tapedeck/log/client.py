@@ -170,6 +170,7 @@ def producing(settings: Settings, **more: object) -> dict[str, object]:
         "message.timeout.ms": 0,
         "compression.type": "lz4",
         "linger.ms": 2,
+        "batch.num.messages": 1000,  # to find a time in a batch, or to seek there, it is unpacked whole
         **more,
     }
 
@@ -226,24 +227,24 @@ def found(settings: Settings, questions: Sequence[Mapping[Place, OffsetSpec]]) -
     asker = admin(settings)
     deadline = time.monotonic() + CONTACT_SECONDS
     while True:
-        asked = [
-            asker.list_offsets(
-                {TopicPartition(*place): spec for place, spec in question.items()},
-                request_timeout=REQUEST_SECONDS,
-            )
-            if question
-            else {}
-            for question in questions
-        ]
+        asked = [asking(asker, question) for question in questions]
         try:
-            return [
-                {(where.topic, where.partition): answer.result().offset for where, answer in answers.items()}
-                for answers in asked
-            ]
+            return [answer() for answer in asked]
         except KafkaException as e:
             if e.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
                 raise unavailable(settings, e.args[0].str()) from e
             time.sleep(0.05)
+
+
+def asking(asker: AdminClient, question: Mapping[Place, OffsetSpec]) -> Callable[[], dict[Place, int]]:
+    """One question of `found`, asked now and once; what is given waits for its answer, or KafkaException."""
+    if not question:
+        return dict
+    asked = {TopicPartition(*place): spec for place, spec in question.items()}
+    futures = asker.list_offsets(asked, request_timeout=REQUEST_SECONDS)
+    return lambda: {
+        (where.topic, where.partition): future.result().offset for where, future in futures.items()
+    }
 
 
 def watermarks(settings: Settings, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

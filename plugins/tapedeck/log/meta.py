@@ -6,17 +6,20 @@ once can't give one number twice; pins have keys of their own and are never writ
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 from msgspec import Struct, structs
 
+from tapedeck import endpoints
 from tapedeck.errors import Mismatch, NothingRecorded
-from tapedeck.log import client
+from tapedeck.log import client, identity
 from tapedeck.settings import Settings
 
 CONFIG = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
@@ -120,28 +123,67 @@ def topic_name(settings: Settings) -> str:
     return f"{settings.kafka.prefix}meta"
 
 
-def read(settings: Settings, consumer: Consumer | None = None) -> Meta:
-    """All that `md.meta` says now, read through `consumer` where one is open already.
+def read(settings: Settings) -> Meta:
+    """All that `md.meta` says now. What this process has read of it before is not read again.
 
     Raises Unavailable, and Mismatch for a record that is none of ours.
     """
-    pins: dict[str, TopicPin] = {}
-    latest: dict[tuple[object, ...], Life | Extent] = {}
-    for offset, value in _records(settings, consumer):
-        try:
-            record = _decoder.decode(value)
-        except msgspec.DecodeError as e:
-            raise Mismatch(
-                f"{topic_name(settings)} holds at offset {offset} what is no record of tapedeck ({e}): "
-                "find who writes there, then delete that record"
-            ) from e
-        if isinstance(record, TopicPin):
-            pins.setdefault(record.id, structs.replace(record, number=offset))
+    name = topic_name(settings)
+    key = (os.getpid(), endpoints.bootstrap(settings), name)
+    kept = _kept.get(key)
+    with client.answering(settings):
+        admin = client.admin(settings)
+        described = identity.asking(admin, [name])
+        ahead = client.asking(admin, {(name, 0): OffsetSpec.latest()}) if kept else None
+        if not (found := described()):
+            return Meta({}, (), ())
+        topic_id = found[name][0]
+        if kept is None or ahead is None or kept.topic_id != topic_id:
+            kept, end = _Kept(topic_id), _end(settings, name)
         else:
-            latest[_key(record)] = record
-    lives = tuple(r for r in latest.values() if isinstance(r, Life))
-    extents = tuple(r for r in latest.values() if isinstance(r, Extent))
-    return Meta(pins, tuple(sorted(lives, key=lambda life: life.since)), extents)
+            try:
+                end = ahead()[name, 0]
+            except KafkaException:  # without a leader just now
+                end = _end(settings, name)
+            if end < kept.next:  # cut, though nobody may: as if it were new
+                kept = _Kept(topic_id)
+        if end > kept.next:
+            kept = kept.with_more(name, _records(settings, name, kept.next, end), end)
+    _kept[key] = kept
+    return kept.meta
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What `md.meta`, with that id, said below the offset `next`; compaction changes nothing of it."""
+
+    topic_id: str
+    next: int = 0
+    pins: dict[str, TopicPin] = field(default_factory=dict)
+    latest: dict[tuple[object, ...], Life | Extent] = field(default_factory=dict)
+    meta: Meta = Meta({}, (), ())
+
+    def with_more(self, name: str, records: Sequence[tuple[int, bytes]], end: int) -> _Kept:
+        """With (offset, value) of what came since, up to `end`."""
+        pins, latest = dict(self.pins), dict(self.latest)
+        for offset, value in records:
+            try:
+                record = _decoder.decode(value)
+            except msgspec.DecodeError as e:
+                raise Mismatch(
+                    f"{name} holds at offset {offset} what is no record of tapedeck ({e}): "
+                    "find who writes there, then delete that record"
+                ) from e
+            if isinstance(record, TopicPin):
+                pins.setdefault(record.id, structs.replace(record, number=offset))
+            else:
+                latest[_key(record)] = record
+        lives = sorted((r for r in latest.values() if isinstance(r, Life)), key=lambda life: life.since)
+        extents = tuple(r for r in latest.values() if isinstance(r, Extent))
+        return _Kept(self.topic_id, end, pins, latest, Meta(pins, tuple(lives), extents))
+
+
+_kept: dict[tuple[object, ...], _Kept] = {}
 
 
 def put(settings: Settings, *records: Record) -> None:
@@ -168,35 +210,27 @@ def _key(record: Record) -> tuple[object, ...]:
     return ("extent", record.id)
 
 
-def _records(settings: Settings, consumer: Consumer | None) -> Sequence[tuple[int, bytes]]:
-    with client.answering(settings):
-        if consumer is not None:
-            return _read_whole(settings, consumer)
-        with client.consumer(settings) as own:
-            return _read_whole(settings, own)
+def _end(settings: Settings, name: str) -> int:
+    return client.found(settings, [{(name, 0): OffsetSpec.latest()}])[0][name, 0]
 
 
-def _read_whole(settings: Settings, consumer: Consumer) -> Sequence[tuple[int, bytes]]:
-    """(offset, value) of the whole topic as it stands; compaction leaves holes in the offsets."""
+def _records(settings: Settings, name: str, start: int, end: int) -> Sequence[tuple[int, bytes]]:
+    """(offset, value) of what stands in [start, end); compaction leaves holes in the offsets."""
     found: list[tuple[int, bytes]] = []
-    name = topic_name(settings)
-    if name not in consumer.list_topics(timeout=client.CONTACT_SECONDS).topics:
-        return found
-    low, high = client.watermarks(settings, consumer, name, 0)
-    if low >= high:
-        return found
-    consumer.assign([TopicPartition(name, 0, low)])
-    deadline = time.monotonic() + 3 * client.CONTACT_SECONDS
-    while time.monotonic() < deadline:
-        first = consumer.poll(0.5)  # `consume` would wait out its whole timeout
-        for message in [first, *consumer.consume(1000, 0)] if first is not None else []:
-            error = message.error()
-            if error is not None and error.name() == "_PARTITION_EOF":
-                return found
-            if error is not None:
-                raise client.unavailable(settings, f"reading {name}: {error.str()}")
-            if message.value() is not None and message.offset() < high:
-                found.append((message.offset(), message.value()))
-                if message.offset() == high - 1:
+    with client.consumer(settings) as consumer:
+        low, _ = client.watermarks(settings, consumer, name, 0)
+        consumer.assign([TopicPartition(name, 0, max(low, start))])
+        deadline = time.monotonic() + 3 * client.CONTACT_SECONDS
+        while time.monotonic() < deadline:
+            first = consumer.poll(0.5)  # `consume` would wait out its whole timeout
+            for message in [first, *consumer.consume(1000, 0)] if first is not None else []:
+                error = message.error()
+                if error is not None and error.name() == "_PARTITION_EOF":
                     return found
-    raise client.unavailable(settings, f"{name} stands still before offset {high}")
+                if error is not None:
+                    raise client.unavailable(settings, f"reading {name}: {error.str()}")
+                if message.value() is not None and message.offset() < end:
+                    found.append((message.offset(), message.value()))
+                if message.offset() >= end - 1:
+                    return found
+    raise client.unavailable(settings, f"{name} stands still before offset {end}")

@@ -21,8 +21,8 @@ BATCH = 10_000
 FIRST, AFTER_EACH = 16, 4
 """A fetch waits until it has all that it asks for: so the first asks for few, each further one for so many
 times more, and a slice's first message is there at once."""
-FEW_BYTES = 32_768
-"""What Kafka is asked for at once where a few records are wanted of each partition."""
+FEW = {"fetch.message.max.bytes": 32_768}
+"""Where a few records are wanted of each partition, Kafka is asked for no more at once."""
 STALL_SECONDS = 60.0
 """How long Kafka may give nothing of a range that it must hold before the read fails."""
 
@@ -60,9 +60,12 @@ def read(settings: Settings, ranges: Iterable[Range], batch: int = BATCH) -> Ite
     wanted = [r for r in ranges if r.stop > r.start]
     if not wanted:
         return
-    topics.check_ids(settings, {r.topic: r.topic_id for r in wanted})
+    check = topics.checking_ids(settings, {r.topic: r.topic_id for r in wanted})
     with fetcher(settings) as source:
-        for r in wanted:
+        source.assign({(wanted[0].topic, wanted[0].partition): wanted[0].start})
+        check()  # the first records are on their way while Kafka says whose they are
+        yield from _range(settings, source, wanted[0], batch, assigned=True)
+        for r in wanted[1:]:
             yield from _range(settings, source, r, batch)
 
 
@@ -74,14 +77,14 @@ def read_range(settings: Settings, r: Range, batch: int = BATCH) -> Iterator[Rec
 
 
 def together(
-    settings: Settings, ranges: Iterable[Range], until: Callable[[int], bool]
-) -> Iterator[Records]:  # fmt: skip
+    settings: Settings, ranges: Iterable[Range], until: Callable[[int], bool], few: bool = True
+) -> Iterator[Records]:
     """Records of ranges of different partitions as they come, each from its start until `until(partition)`
-    is true or its end is reached. For a few records of each."""
+    is true or its end is reached. `few`: that is expected to be soon."""
     left = {(r.topic, r.partition): r for r in ranges if r.stop > r.start}
     if not left:
         return
-    with fetcher(settings, **{"fetch.message.max.bytes": FEW_BYTES}) as source:
+    with fetcher(settings, **(FEW if few else {})) as source:
         at = {place: r.start for place, r in left.items()}
         source.assign(at)
         for batch in _fetched(settings, source, left, at, BATCH):
@@ -96,10 +99,13 @@ def together(
                 del left[place], at[place]
 
 
-def _range(settings: Settings, source: Fetcher, r: Range, batch: int) -> Iterator[Records]:
+def _range(
+    settings: Settings, source: Fetcher, r: Range, batch: int, assigned: bool = False
+) -> Iterator[Records]:  # fmt: skip
     place = (r.topic, r.partition)
     left, at = {place: r}, {place: r.start}
-    source.assign(at)
+    if not assigned:
+        source.assign(at)
     for found in _fetched(settings, source, left, at, batch):
         records = _checked(r, found, at[place])
         at[place] += len(records)
@@ -113,20 +119,22 @@ def _fetched(
 ) -> Iterator[Batch]:
     """What comes of the ranges that are `left`, each from where it is `at`, until none is left.
 
-    Where some are left out meanwhile, the rest are assigned anew only once all that one fetch gave was
-    looked at: until then `at` lies before what is still to be handed out.
+    Where some are left out meanwhile, the rest are assigned anew once a fetch gave only what nobody wants any
+    more: that costs a round trip, and what was fetched of them already. By then all was looked at, so that
+    `at` is what comes next.
     """
-    quiet_since, assigned, few = time.monotonic(), len(left), FIRST
+    quiet_since, assigned, few, wanted = time.monotonic(), len(left), FIRST, True
     while left:
-        if len(left) < assigned:
+        if len(left) < assigned and not wanted:
             source.assign(at)
             assigned = len(left)
         missing = sum(r.stop - at[place] for place, r in left.items())
         batches, events = source.fetch(min(few, most, missing), 0.1)
         few = min(few * AFTER_EACH, most)
+        wanted = False
         for found in batches:
             if (found.topic, found.partition) in left:
-                quiet_since = time.monotonic()
+                quiet_since, wanted = time.monotonic(), True
                 yield found
         for event in events:
             if r := left.get((event.topic, event.partition)):

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from tapedeck.errors import Incomplete
 from tapedeck.log import client, meta, topics
-from tapedeck.log.meta import Extent, Life, TopicPin
+from tapedeck.log.meta import Extent, Life, TopicPin, VendorTopics
 from tapedeck.log.plan import Bound, Claim, Plan, Range
 from tapedeck.log.stop import Shown, Waiting, first_shown, last_shown, waiting_for
 from tapedeck.settings import Settings
@@ -20,6 +20,8 @@ from tapedeck.slices import Slice, format_time, parse_duration
 MS = 1_000_000
 HEAD = 5_000
 """How many of a cut log's first records tell whose records were deleted."""
+NEAR = 5_000
+"""So many records behind a slice's end tell of most collectors, before lateness is asked for."""
 TAIL = 20_000
 """How many of a partition's last records tell which collectors still speak."""
 
@@ -48,16 +50,15 @@ def resolve(
     while True:
         count = log.live[-1].partitions
         chosen = sorted(set(range(count) if partitions is None else partitions))
-        # Watermarks first: whatever lies below them was published after its life or extent was entered in
-        # md.meta, and what comes between the questions lies behind the answers of both.
-        bounds = client.bounds(settings, [(pin.name, p) for pin in log.log for p in chosen])
-        known = meta.read(settings)
+        asked = _asked(settings, log, chosen, wide)
+        known = meta.read(settings)  # see `_Asked`
         if known.topics(vendor) == log:
             break
         log = topics.verify(settings, vendor, known)
+    bounds = asked.bounds
     for pin in log.live:
         lives = [life for life in known.lives if life.topic_id == pin.id]
-        resolver = _Live(settings, pin, lives, wide, findings, bounds)
+        resolver = _Live(settings, pin, lives, wide, findings, asked)
         for r in resolver.ranges(chosen, parse_duration(settings.vendor(vendor).lateness)):
             ranges.append(r)
             claims.append(Claim(topic_id=pin.id, partition=r.partition, start=r.start, next=r.stop))
@@ -98,6 +99,47 @@ class _Findings:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What Kafka said before `md.meta` was read.
+
+    Whatever lies below the watermarks was published after its life or extent was entered in `md.meta`, and
+    what comes between the questions lies behind the answers of both. `starts`, `ends`: by place of the live
+    topics, the first offset at or past the slice's start and end; -1: none lies below the watermark.
+    """
+
+    bounds: dict[client.Place, tuple[int, int]]
+    starts: dict[client.Place, int]
+    ends: dict[client.Place, int]
+
+
+def _asked(settings: Settings, log: VendorTopics, chosen: Sequence[int], wide: Slice) -> _Asked:
+    places = [(pin.name, p) for pin in log.log for p in chosen]
+    live = [(pin.name, p) for pin in log.live for p in chosen]
+    low, high, starts, ends = client.found(
+        settings,
+        [
+            dict.fromkeys(places, OffsetSpec.earliest()), dict.fromkeys(places, OffsetSpec.latest()),
+            _at(live, wide.start), _at(live, wide.end),
+        ],
+    )  # fmt: skip
+    # Where there was none, one may have come before the watermark was told.
+    again = client.found(
+        settings,
+        [
+            _at([place for place, offset in starts.items() if offset < 0], wide.start),
+            _at([place for place, offset in ends.items() if offset < 0], wide.end),
+        ],
+    )
+    bounds = {place: (low[place], high[place]) for place in places}
+    return _Asked(bounds, starts | again[0], ends | again[1])
+
+
+def _at(places: Iterable[client.Place], time: int) -> dict[client.Place, OffsetSpec]:
+    """The question for each place's first record whose CreateTime is at or past the time's ms."""
+    return {place: OffsetSpec.for_timestamp(time // MS) for place in places}
+
+
+@dataclass(frozen=True, slots=True)
 class _Live:
     """Resolves one live topic's partitions."""
 
@@ -106,27 +148,22 @@ class _Live:
     lives: list[Life]
     wide: Slice
     findings: _Findings
-    bounds: dict[client.Place, tuple[int, int]]
-    """By topic and partition, the watermarks: asked before all else."""
+    asked: _Asked
 
     def ranges(self, partitions: Sequence[int], lateness: int) -> Iterable[Range]:
-        times = (self.wide.start, self.wide.end, self.wide.end + lateness)
-        starts, ends, lates = client.found(self.settings, [self._at(partitions, time) for time in times])
         waiting = waiting_for(self.lives, self.wide.end)
-        first = {}
-        for p in partitions:
-            high = self._bounds(p)[1]
-            first[p] = self._range(
-                p, _offset(ends, self._place(p), high), _offset(lates, self._place(p), high), "exact", "exact"
-            )
-        shown = first_shown(self.settings, first.values(), waiting.open, self.wide.end)
+        ends = {p: _offset(self.asked.ends, self._place(p), self._bounds(p)[1]) for p in partitions}
+        nears = {p: min(end + NEAR, self._bounds(p)[1]) for p, end in ends.items()}
+        shown = self._shown(ends, nears, waiting)
+        lates = self._lates([p for p in partitions if waiting.open - shown.get(p, {}).keys()], lateness)
+        fars = {p: late for p, late in lates.items() if late > nears[p]}
+        shown |= self._shown(ends, fars, waiting, near=False)
         for p in partitions:
             low, high = self._bounds(p)
-            found = starts[self._place(p)]
+            found = self.asked.starts[self._place(p)]
             start = high if found < 0 else min(max(found, low), high)
             start_reason: Bound = "empty" if found < 0 else "exact"
-            end, late = first[p].start, first[p].stop
-            stop, stop_reason = self._stop(p, waiting, shown.get(p, {}), end, late, high)
+            stop, stop_reason = self._stop(p, waiting, shown.get(p, {}), ends[p], lates.get(p, ends[p]), high)
             stop = max(stop, start)
             if low > 0 and self._has_expired(p, low, high):
                 start_reason = "expired"
@@ -144,7 +181,7 @@ class _Live:
             speaking = last_shown(self.settings, r)
             alive = {src for src in missing if speaking.get(src, 0) >= self.wide.end}
             r = self._range(p, late, high, "exact", "exact")
-            shown = {**shown, **first_shown(self.settings, [r], alive, self.wide.end).get(p, {})}
+            shown = {**shown, **first_shown(self.settings, [r], alive, self.wide.end, near=False).get(p, {})}
         if len(shown) == len(waiting.open):
             return max(end, closed, *(s.offset for s in shown.values()), 0), "exact"
         for src in waiting.open - shown.keys():
@@ -174,15 +211,26 @@ class _Live:
             for src, since in listening.items()
         )
 
-    def _at(self, partitions: Sequence[int], time: int) -> dict[client.Place, OffsetSpec]:
-        """The question for each partition's first record whose CreateTime is at or past the time's ms."""
-        return {self._place(p): OffsetSpec.for_timestamp(time // MS) for p in partitions}
+    def _shown(
+        self, starts: dict[int, int], stops: dict[int, int], waiting: Waiting, near: bool = True
+    ) -> dict[int, dict[int, Shown]]:
+        """By partition, where those that are waited for first show a time past the end, before its stop."""
+        ranges = [self._range(p, starts[p], stop, "exact", "exact") for p, stop in stops.items()]
+        return first_shown(self.settings, ranges, waiting.open, self.wide.end, near)
+
+    def _lates(self, partitions: Sequence[int], lateness: int) -> dict[int, int]:
+        """By partition, the first offset that is later than the slice's end by more than lateness."""
+        places = [self._place(p) for p in partitions]
+        [found] = client.found(self.settings, [_at(places, self.wide.end + lateness)])
+        return {
+            p: _offset(found, place, self._bounds(p)[1]) for p, place in zip(partitions, places, strict=True)
+        }
 
     def _place(self, p: int) -> client.Place:
         return self.pin.name, p
 
     def _bounds(self, p: int) -> tuple[int, int]:
-        return self.bounds[self._place(p)]
+        return self.asked.bounds[self._place(p)]
 
     def _range(self, p: int, start: int, stop: int, start_reason: Bound, stop_reason: Bound) -> Range:
         return Range(

@@ -73,18 +73,18 @@ class Shown:
 
 
 def first_shown(
-    settings: Settings, ranges: Iterable[Range], sources: Iterable[int], time: int
+    settings: Settings, ranges: Iterable[Range], sources: Iterable[int], time: int, near: bool = True
 ) -> dict[int, dict[int, Shown]]:
     """By partition, for each source its first record in the range with ts_recv >= time; absent where none.
 
     The ranges are of different partitions, and all are looked at together. None is read further than
-    the last source's first such record.
+    the last source's first such record, which is expected to be `near` its start.
     """
     wanted = frozenset(sources)
     found: dict[int, dict[int, Shown]] = {}
     if not wanted:
         return found
-    for records in together(settings, ranges, until=lambda p: found.get(p, {}).keys() >= wanted):
+    for records in together(settings, ranges, until=lambda p: found.get(p, {}).keys() >= wanted, few=near):
         shown = found.setdefault(records.range.partition, {})
         for offset, value in zip(records.offsets.tolist(), records.values, strict=True):
             try:

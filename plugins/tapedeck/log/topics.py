@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from confluent_kafka.error import KafkaError
 
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Mismatch
-from tapedeck.log import client, meta
+from tapedeck.log import client, identity, meta
+from tapedeck.log.identity import Described
 from tapedeck.log.meta import Meta, TopicPin, VendorTopics
 from tapedeck.partitions import PARTITIONER
 from tapedeck.settings import Settings
@@ -60,10 +61,10 @@ def _ensure(settings: Settings, vendor: str) -> VendorTopics:
                 f"the topic {name} holds records but {meta.topic_name(settings)} does not know it: "
                 f"set vendors.{vendor}.topic to another name, or move that topic away"
             )
-        identity, partitions = await_topic(admin, settings, name)
+        topic_id, partitions = await_topic(admin, settings, name)
         fresh.append(
             TopicPin(
-                id=identity, name=name, vendor=vendor, role=role, partitions=partitions,
+                id=topic_id, name=name, vendor=vendor, role=role, partitions=partitions,
                 partitioner=PARTITIONER,
             )
         )  # fmt: skip
@@ -97,10 +98,10 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
     for pin in pins:
         if pin.name not in config:
             raise Mismatch(f"the topic {pin.name} is gone, with what it held: {_remedy(vendor)}")
-        identity, partitions = described[pin.name]
-        if identity != pin.id:
+        topic_id, partitions = described[pin.name]
+        if topic_id != pin.id:
             raise Mismatch(
-                f"the topic {pin.name} was deleted and made again (id {identity}, pinned {pin.id}): "
+                f"the topic {pin.name} was deleted and made again (id {topic_id}, pinned {pin.id}): "
                 f"{_remedy(vendor)}"
             )
         if pin.partitioner != PARTITIONER:
@@ -120,18 +121,28 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
 
 def topic_ids(admin: AdminClient, topics: Iterable[str]) -> dict[str, str]:
     """The ids of those of the topics that exist."""
-    return {name: identity for name, (identity, _) in describe(admin, list(topics)).items()}
+    return {name: topic_id for name, (topic_id, _) in describe(admin, list(topics)).items()}
 
 
 def check_ids(settings: Settings, expected: dict[str, str]) -> None:
     """Raises Mismatch unless each topic (name → id) is still the one with that id."""
-    found = topic_ids(client.admin(settings), expected)
-    for name, identity in expected.items():
-        if found.get(name) != identity:
-            raise Mismatch(
-                f"the topic {name} is not the one expected (id {found.get(name, 'none')}, expected "
-                f"{identity}): it was deleted or made again, and what it held is gone"
-            )
+    checking_ids(settings, expected)()
+
+
+def checking_ids(settings: Settings, expected: dict[str, str]) -> Callable[[], None]:
+    """`check_ids` as a question that is asked now; what is given waits for the answer, and raises."""
+    asked = identity.asking(client.admin(settings), list(expected))
+
+    def check() -> None:
+        found = {name: topic_id for name, (topic_id, _) in asked().items()}
+        for name, topic_id in expected.items():
+            if found.get(name) != topic_id:
+                raise Mismatch(
+                    f"the topic {name} is not the one expected (id {found.get(name, 'none')}, expected "
+                    f"{topic_id}): it was deleted or made again, and what it held is gone"
+                )
+
+    return check
 
 
 def _remedy(vendor: str) -> str:
@@ -187,21 +198,9 @@ def await_topic(admin: AdminClient, settings: Settings, name: str) -> tuple[str,
     raise client.unavailable(settings, f"the topic {name} was made but did not appear")
 
 
-def describe(admin: AdminClient, topics: list[str]) -> dict[str, tuple[str, int]]:
+def describe(admin: AdminClient, topics: list[str]) -> Described:
     """(id, partition count) of those topics that exist."""
-    if not topics:
-        return {}
-    found = {}
-    for name, future in admin.describe_topics(
-        TopicCollection(topics), request_timeout=client.REQUEST_SECONDS
-    ).items():
-        try:
-            description = future.result()
-            found[name] = (str(description.topic_id), len(description.partitions))
-        except KafkaException as e:
-            if e.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
-    return found
+    return identity.asking(admin, topics)()
 
 
 def configs(admin: AdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
