@@ -253,10 +253,10 @@ def _only(columns: Columns, symbols: frozenset[str]) -> Columns:
     return columns.take(wanted[columns["symbol"]])
 
 
-def stretches(plan: Plan, records: int = STRETCH_RECORDS) -> Iterator[Slice]:
-    """The slice cut into equal stretches of time, each of about so many records."""
+def stretches(plan: Plan, records: int | None = None) -> Iterator[Slice]:
+    """The slice cut into equal stretches of time, each of about so many records (STRETCH_RECORDS)."""
     of = plan.slice
-    count = max(1, min(plan.records // records, (of.end - of.start) // NS))
+    count = max(1, min(plan.records // (records or STRETCH_RECORDS), (of.end - of.start) // NS))
     step = -(-(of.end - of.start) // count)
     for start in range(of.start, of.end, step):
         yield Slice(start, min(of.end, start + step))
