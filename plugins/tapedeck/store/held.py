@@ -157,7 +157,7 @@ class Held:
             near = np.concatenate([stamps - self.margin, stamps, stamps + self.margin])
             for start in np.unique(near // length * length).tolist():
                 key = (kind, columns.symbols[code], start)
-                if start + length <= end or start > newest + self.margin:
+                if start + length <= end or start > newest:
                     mend = self.late  # not open: over, or not begun
                 elif closed_only:
                     continue

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from msgspec import structs
 
 from tapedeck.columns import Columns, concat
 from tapedeck.log import topics
-from tapedeck.log.decode import decode_records
-from tapedeck.log.plan import Plan
+from tapedeck.log.decode import Decoded, decode_records
+from tapedeck.log.plan import Plan, Range
 from tapedeck.log.read import read as read_log
 from tapedeck.log.resolve import resolve
 from tapedeck.partitions import partition_of
@@ -71,8 +72,10 @@ def up_to_now(
     plan = resolve(settings, one.vendor, of, partitions=sorted(set(homes.values())))
     numbers = {pin.id: pin.number for pin in pins.log}
     found = {}
+    backfills = frozenset({pins.backfill.number})
     for home in sorted(set(homes.values())):
         fresh, voids = _log(settings, one.kind, plan, home, saved)
+        tails = {}
         for symbol in (symbol for symbol in symbols if homes[symbol] == home):
             tail = fresh.of(symbol)
             if len(tail):
@@ -81,11 +84,13 @@ def up_to_now(
                     for s in held[symbol]
                 ]
                 tail = beyond(through, tail)
+            tails[symbol] = tail
+        voids = _together(voids, _earlier(settings, plan, home, saved, pins.backfill.id, tails.values()))
+        for symbol, tail in tails.items():
             if not len(tail) and voids is None:
                 found[symbol] = _rows(one.kind, held[symbol], of, places)
                 continue
             rows = joined(one.kind, [documents.rows_of(one.kind, held[symbol])], tail)
-            backfills = frozenset({pins.backfill.number})
             rows = build(symbol, of, rows, voids, margin, partition=home, backfills=backfills).kept
             found[symbol] = between(rows, of)
     return Answer(found, (*_notes(plan, saved), *_partial(held)))
@@ -119,15 +124,50 @@ def _log(
         if start < r.stop:
             ranges.append(structs.replace(r, start=start))
     messages: list[Columns] = []
-    voids: list[Columns] = []
     wide = plan.slice.widen(plan.margin)
-    for records in read_log(settings, ranges):
-        decoded = decode_records(records, plan.partitions)
+    voids: list[Columns] = []
+    for decoded in _decoded(settings, plan, ranges):
         if kind in decoded.messages:
             messages.append(between(decoded.messages[kind], wide))
         if decoded.voids is not None:
             voids.append(decoded.voids)
     return concat(kind, messages), concat("void", voids) if voids else None
+
+
+def _earlier(
+    settings: Settings,
+    plan: Plan,
+    home: int,
+    saved: Mapping[tuple[str, int], Position],
+    backfill_id: str,
+    tails: Iterable[Columns],
+) -> Columns | None:
+    """Voids below the saved position that may speak of the tail: what is written has obeyed them, but a
+    collector that spooled may bring later what was voided before it came."""
+    known = saved.get((backfill_id, home))
+    stamps = np.concatenate([tail["ts_recv"] for tail in tails])
+    below = known.next if known else 0
+    if not len(stamps) or not any(r.topic_id == backfill_id and r.start < below for r in plan.of(home)):
+        return None
+    of = Slice(int(stamps.min()), int(stamps.max()) + 1)
+    narrow = resolve(settings, plan.vendor, of, partitions=[home])
+    ranges = [
+        structs.replace(r, stop=min(r.stop, below))
+        for r in narrow.of(home)
+        if r.topic_id == backfill_id and r.start < below
+    ]
+    voids = [decoded.voids for decoded in _decoded(settings, plan, ranges) if decoded.voids is not None]
+    return concat("void", voids) if voids else None
+
+
+def _decoded(settings: Settings, plan: Plan, ranges: Iterable[Range]) -> Iterator[Decoded]:
+    for records in read_log(settings, ranges):
+        yield decode_records(records, plan.partitions)
+
+
+def _together(*parts: Columns | None) -> Columns | None:
+    some = [part for part in parts if part is not None]
+    return concat("void", some) if some else None
 
 
 def _notes(plan: Plan, saved: Mapping[tuple[str, int], Position]) -> tuple[str, ...]:
