@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 MAX_DRIFT = 2_000
@@ -33,11 +34,13 @@ class Stamps:
     and puts `floor` back.
     """
 
-    __slots__ = ("_clock", "_slewed", "floor", "monotonic", "offset")
+    __slots__ = ("_clock", "_slewed", "floor", "monotonic", "offset", "steady")
 
     def __init__(self, above: int = 0, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self.monotonic = self._clock.monotonic
+        self.steady = type(self._clock).monotonic is Clock.monotonic and sys.platform == "linux"
+        """Whether `monotonic` is the system's CLOCK_MONOTONIC, which compiled loops may ask by themselves."""
         self._slewed = self.monotonic()
         self.offset = self._clock.wall() - self._slewed
         self.floor = above + 1

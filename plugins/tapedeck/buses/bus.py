@@ -7,6 +7,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tapedeck.buses.stamping import Lines
+from tapedeck.clock import Stamps
+
 
 class Change(Struct, frozen=True):
     """The bus was reached (`connected`) or lost; `why` says which end, or what went wrong."""
@@ -62,7 +65,8 @@ class Venue(Protocol):
 class Bus(Protocol):
     """One subscription to a vendor's messages. Used by one thread, in this order, for ever:
 
-    `for payload in bus.drain()`, then `bus.changes()`, then `bus.wait(milliseconds)`.
+    `bus.take(stamps, most)` (or `for payload in bus.drain()`), then `bus.changes()`, then
+    `bus.wait(milliseconds)`.
 
     It reconnects by itself. What the bus sends while it is not connected is lost: buses have no history.
     """
@@ -79,6 +83,9 @@ class Bus(Protocol):
 
         It also ends at a change that came between payloads; ask `changes` and drain again.
         """
+
+    def take(self, stamps: Stamps, most: int) -> Lines:
+        """As `drain`, at most so many payloads, each as a line of the tape with its receipt time."""
 
     def changes(self) -> list[Change]:
         """What happened to the connection since it was last asked, in order. Never blocks."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 from tapedeck.buses.bus import Change
+from tapedeck.buses.stamping import Lines, stamped
+from tapedeck.clock import Stamps
 from tapedeck.errors import Unavailable
 
 
@@ -46,6 +48,10 @@ class Listener(ABC):
                 return
             inbox.popleft()
             yield payload
+
+    def take(self, stamps: Stamps, most: int) -> Lines:
+        """See `Bus.take`."""
+        return stamped(self.drain(), stamps, most)
 
     def changes(self) -> list[Change]:
         """See `Bus.changes`."""

@@ -70,7 +70,7 @@ class NatsBus(Listener):
         if not self._closing.is_set():
             raise Lost(why or "closed by the server")
 
-    def take(self, payload: bytes) -> None:
+    def bring(self, payload: bytes) -> None:
         """What the connection brought."""
         self._heard = True
         self._put(payload)
@@ -82,10 +82,10 @@ class _Reader(Client):
 
     def __init__(self, bus: NatsBus) -> None:
         super().__init__()
-        self._take = bus.take
+        self._bring = bus.bring
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        self._take(bytes(data))
+        self._bring(bytes(data))
 
 
 def server_and_subject(url: str) -> tuple[str, str]:

@@ -41,7 +41,7 @@ class TapeWriter:
         self._segment = Segment(self.life, 0)
         self._open(self.life)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append whole lines. Raises Unavailable where they can't all be written; the lines that could be
         stay on the tape, and half a line is cut off again."""
         written = 0
@@ -49,7 +49,7 @@ class TapeWriter:
             while written < len(data):
                 written += os.write(self._fd, data[written:] if written else data)
         except OSError as e:
-            self._cut(self._size + data.rfind(b"\n", 0, written) + 1)
+            self._cut(self._size + bytes(data[:written]).rfind(b"\n") + 1)
             raise self._full(e) from e
         self._size += written
         self.written += written

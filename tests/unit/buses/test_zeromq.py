@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
 from tapedeck import buses, vendors
-from tapedeck.buses import Bus, Change
+from tapedeck.buses import Bus, Change, captured
+from tapedeck.buses.zeromq import ROOM
+from tapedeck.clock import Clock, Stamps
 from tapedeck.simulate.stage import Stage
-from tests.unit.buses.hearing import hear, hear_changes
+from tests.unit.buses.hearing import PATIENCE_S, hear, hear_changes
+
+
+class OwnClock(Clock):
+    """One that compiled loops know nothing of."""
+
+    def monotonic(self) -> int:
+        return super().monotonic()
 
 
 @pytest.fixture
@@ -39,6 +50,52 @@ def test_payloads_come_byte_for_byte_in_order_and_none_is_dropped(stage: Stage, 
     assert hear(bus, len(sent)) == sent
     assert list(bus.drain()) == []
     assert bus.wait(1) is False
+
+
+@pytest.mark.parametrize("clock", [Clock(), OwnClock()])
+def test_what_is_taken_are_lines_of_the_tape_whatever_payloads_hold(
+    stage: Stage, bus: Bus, clock: Clock
+) -> None:
+    """By the compiled loop and by Python's, which a clock of one's own needs."""
+    wait_for_listener(stage)
+    odd = [
+        b"",
+        b"!",
+        b"!x",
+        b"b64",
+        b"b64:",
+        b"b64:AAAA",
+        b"\n",
+        b"a\n",
+        b"ab\n",
+        b"abc\n",
+        b" ",
+        b"\x00\xff{",
+    ]
+    large = [b"x" * (3 * ROOM), bytes(range(256)) * (ROOM // 128)]
+    sent = [*odd, *large, *(b'{"n":%d}' % n for n in range(30_000)), *odd]
+    for payload in sent:
+        stage.send(payload)
+    stamps, taken, batches = Stamps(clock=clock), b"", list[int]()
+    before = stamps.take()
+    deadline = time.monotonic() + PATIENCE_S
+    while sum(batches) < len(sent) and time.monotonic() < deadline:
+        found = bus.take(stamps, 4096)
+        batches.append(found.messages)
+        taken += found.data
+        if not found.messages:
+            bus.changes()
+            bus.wait(100)
+    assert max(batches) <= 4096
+    lines = taken.split(b"\n")
+    assert lines.pop() == b""
+    parsed = [captured.parse(line, "tape", 0) for line in lines]
+    assert [payload for _, payload in parsed] == sent
+    assert [captured.line_of(*one) for one in parsed] == [line + b"\n" for line in lines]
+    assert parsed[0][0] > before
+    assert all(b - a >= max(len(payload), 1) for (a, payload), (b, _) in pairwise(parsed))
+    last, payload = parsed[-1]
+    assert stamps.floor == last + max(len(payload), 1)
 
 
 def test_a_drain_may_be_left_and_taken_up_again(stage: Stage, bus: Bus) -> None:

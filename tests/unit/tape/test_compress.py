@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tapedeck.buses import Change
+from tapedeck.buses.stamping import Lines
+from tapedeck.clock import Stamps
 from tapedeck.errors import BadInput
 from tapedeck.settings import Settings, Tape, Vendor
 from tapedeck.tape import lock, position, retention, taper
@@ -39,6 +41,9 @@ class Quiet:
 
     def drain(self) -> Iterator[bytes]:
         return iter(())
+
+    def take(self, stamps: Stamps, most: int) -> Lines:
+        return Lines(0, b"")
 
     def wait(self, milliseconds: int) -> bool:
         return self._begun.wait(milliseconds / 1000)
