@@ -1,18 +1,22 @@
-"""### Rebuild a day's windows from the log
+"""### Rebuild a day's windows from the log, then fetch what the log never had
 
-Every night, for every vendor: the day's windows are built anew from the log, those that differ are
-written, and a receipt says so. The day is the run's data interval, so Airflow's own Backfill rebuilds any
-range of days. By hand it takes any slice: *Start* and *End*.
+Every night, for every vendor: the day's windows are built anew from the log, those that differ are written,
+gaps are filled from the vendor's history, receipts say so. The day is the run's data interval, so Airflow's
+own Backfill does any range of days. By hand it takes any slice: *Start* and *End*.
 
-- **vendors** says which slice and which vendors it is about.
-- **plan**, one a vendor, freezes the offsets to read. A vendor of which nothing is recorded has no plan.
-- **rebuild**, one a vendor and partition, writes the windows that differ. It never shrinks what Kafka has
-  since deleted.
-- **receipt**, one a vendor, proves it: `tapedeck receipts`. It fails where a part of its vendor failed; the
-  other vendors stay green. Each whole day of which nothing more can come is an asset event with the partition
-  key `vendor|day`, for DAGs that wait for it (`example_complete_day`); `quality_report` follows every day.
+- **plan**, one a vendor, freezes the offsets to read. By the clock it waits for collectors that are behind
+  (*up for reschedule*) until `jobs.complete_within`; then what there is is built, and a finding says who held
+  it back. By hand it shows what would change. *Only the plan* ends here.
+- **approval** passes at once, unless a run by hand is larger than the settings allow unasked, or would remove
+  or change more than 0.1 % of the messages: then it waits (*Browse → Required Actions*).
+- **rebuild**, one a vendor and partition, writes the windows that differ; killed, it goes on where it was. By
+  the clock it leaves what would remove or change more than 0.1 % as a finding, with a link to what mends it.
+- **fetch**, one a vendor, asks its sources of history for what the log never had, each gap once.
+- **receipt**, one a vendor, proves it: `tapedeck receipts`. It fails where a part of its vendor failed, for
+  it alone. Each whole day of which nothing more can come is an asset event with the partition key
+  `vendor|day`, for DAGs that wait for it (`example_complete_day`); `quality_report` follows every day.
 
-Run again, it writes nothing. Two at once end as one.
+Run again, it writes nothing. Two at once end as one. What Kafka has since deleted stays in Arctic.
 """
 
 from __future__ import annotations
@@ -22,13 +26,15 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 
 from tapedeck.airflow import links
+from tapedeck.airflow.approval import ApproveAbove
 from tapedeck.airflow.assets import COMPLETE, REBUILT, tell_complete, tell_rebuilt
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import backfill_form
-from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+from tapedeck.airflow.tasks import DEFAULTS, by_hand, in_one_sentence, origin, say, slice_in_force
 
 Json = dict[str, Any]
 VENDOR = "{{ task.op_kwargs['of']['vendor'] }}"
+PART = "{{ task.op_kwargs['order']['vendor'] }} {{ task.op_kwargs['partition'] }}"
 
 
 @dag(
@@ -46,75 +52,67 @@ def nightly_backfill() -> None:
     @in_one_sentence
     def vendors(params: Json | None = None) -> list[Json]:
         """Which vendors and which slice."""
-        from tapedeck.airflow import connections
+        from tapedeck.airflow import connections, nightly
 
         asked = params or {}
-        settings, of = connections.load(), slice_in_force(asked)
-        chosen = asked["vendors"] or sorted(settings.vendors)
-        for name in chosen:
-            settings.vendor(name)
-        return [{"vendor": name, "start": of.start, "end": of.end} for name in chosen]
+        return nightly.chosen(connections.load(), asked, slice_in_force(asked))
 
     @task(map_index_template=VENDOR)
     @in_one_sentence
     def plan(of: Json) -> Json:
         """Freeze one vendor's plan."""
-        from msgspec import to_builtins
+        from tapedeck.airflow import connections, nightly
 
-        from tapedeck.airflow import connections
-        from tapedeck.jobs import backfill, plans
-        from tapedeck.slices import Slice
-
-        settings = connections.load()
-        order, frozen = backfill.prepare(settings, of["vendor"], Slice(of["start"], of["end"]))
-        if frozen is None:
-            say("nothing is recorded of %s yet", order.vendor)
-        else:
-            for line in frozen.table().splitlines():
-                say("%s", line)
-            plans.keep(settings, frozen)
-            links.leads_to_plan(frozen.digest)
-        return to_builtins(order)  # type: ignore[no-any-return]
+        return nightly.plan(connections.load(), of, by_hand(), say)
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
     @in_one_sentence
-    def parts(orders: list[Json]) -> list[Json]:
+    def parts(of: list[Json], planned: list[Json]) -> list[Json]:
         """Every partition of every vendor that has a plan."""
-        return [{"order": order, "partition": p} for order in orders or [] for p in order["partitions"]]
+        from tapedeck.airflow import nightly
 
-    @task(map_index_template="{{ task.op_kwargs['order']['vendor'] }} {{ task.op_kwargs['partition'] }}")
+        return nightly.parts(planned, any(one["dry"] for one in of or ()), say)
+
+    @task(map_index_template=PART)
     @in_one_sentence
     def rebuild(order: Json, partition: int) -> Json:
         """Rebuild one vendor's windows of one partition."""
-        from msgspec import convert, to_builtins
+        from tapedeck.airflow import connections, nightly
 
-        from tapedeck.airflow import connections
-        from tapedeck.jobs import backfill, plans
+        return nightly.rebuild(connections.load(), order, partition, say)
 
-        settings, asked = connections.load(), convert(order, backfill.Order)
-        part = backfill.rebuild_part(settings, asked, plans.load(settings, asked.plan), partition)
-        say("%s partition %s: %s", asked.vendor, partition, part.done)
-        return {"vendor": asked.vendor, "part": to_builtins(part)}
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=VENDOR)
+    @in_one_sentence
+    def fetch(of: Json, planned: list[Json], rebuilt: list[Json]) -> Json:
+        """Fetch what one vendor's log never had."""
+        from tapedeck.airflow import connections, nightly
+
+        done = planned, rebuilt
+        return nightly.fetch(connections.load(), of["vendor"], *done, of["dry"], origin(), say)
 
     @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=VENDOR, outlets=[COMPLETE, REBUILT])
     @in_one_sentence
-    def receipt(of: Json, orders: list[Json], rebuilt: list[Json], outlet_events: Any = None) -> Json:
+    def receipt(
+        of: Json, planned: list[Json], rebuilt: list[Json], fetched: list[Json], outlet_events: Any = None
+    ) -> Json:
         """Prove what was done for one vendor."""
         from tapedeck.airflow import connections, nightly
 
-        made = nightly.receipt(connections.load(), of["vendor"], orders, rebuilt, origin())
-        links.leads_to_receipt(made.id)
-        say("receipt %s: %s", made.id, made.line)
-        tell_rebuilt(outlet_events, **of)
+        done = planned, rebuilt, fetched
+        made = nightly.receipt(connections.load(), of["vendor"], *done, of["dry"], origin(), say)
+        tell_rebuilt(outlet_events, of["vendor"], of["start"], of["end"])
         if made.complete and (days := tell_complete(outlet_events, made)):
             say("complete: %s", ", ".join(days))
         return {"id": made.id, "outcome": made.outcome, "counts": made.counts}
 
     of = vendors()
-    orders = plan.expand(of=of)
-    rebuilt = rebuild.expand_kwargs(parts(orders))
-    links.with_plan(orders)
-    links.with_receipt(receipt.partial(orders=orders, rebuilt=rebuilt).expand(of=of))
+    planned = links.with_plan(plan.expand(of=of))
+    todo = parts(of, planned)
+    approval = ApproveAbove(task_id="approval", plan_task="parts", subject="Approve this rebuild?")
+    rebuilt = rebuild.expand_kwargs(todo)
+    todo >> approval >> rebuilt
+    fetched = links.with_receipt(fetch.partial(planned=planned, rebuilt=rebuilt).expand(of=of))
+    links.with_receipt(receipt.partial(planned=planned, rebuilt=rebuilt, fetched=fetched).expand(of=of))
 
 
 nightly_backfill()

@@ -75,10 +75,16 @@ class Airflow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Jobs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When somebody is told of a job that takes too long."""
+    """How long jobs wait, how hard they read, and when somebody is told of one that takes too long."""
 
     alert_after: str = "8h"
     """A run that has not ended so long after it was queued is told of."""
+    complete_within: str = "1h"
+    """So long after its slice's end a scheduled rebuild waits for collectors that are behind."""
+    retry_after: str = "15s"
+    """A task that infrastructure failed is tried again after this, then after twice as long, and so on."""
+    rate: Annotated[int, Meta(ge=0)] = 0
+    """So many records of the log a second one task of a rebuild reads at most; 0: as many as it can."""
 
 
 class Approval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -474,6 +480,8 @@ def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) ->
     durations = [
         ("kafka.retention", settings.kafka.retention),
         ("jobs.alert_after", settings.jobs.alert_after),
+        ("jobs.complete_within", settings.jobs.complete_within),
+        ("jobs.retry_after", settings.jobs.retry_after),
         ("approval.duration", settings.approval.duration),
         ("approval.wait", settings.approval.wait),
         ("tape.segment_age", settings.tape.segment_age),

@@ -1,9 +1,8 @@
-"""Buttons on a task's page that lead to what it left, its plan or its receipt; and links to our forms."""
+"""Buttons on a task's page that lead to what it left, its plan or its receipt."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from airflow.sdk import BaseOperatorLink, XComArg, get_current_context
 
@@ -79,12 +78,9 @@ def leads_to_report(vendor: str, day: str) -> str:
 
 def prefilled(dag: str, **conf: object) -> str:
     """A link to the form of a DAG, filled in with this (see `tapedeck.airflow.form`)."""
-    pairs = [
-        (name, str(one))
-        for name, value in conf.items()
-        for one in (value if isinstance(value, (list, tuple)) else [value])
-    ]
-    return f"{PAGES}/run/{dag}?{urlencode(pairs)}"
+    from tapedeck.checks.repairs import Repair  # not above: every task's process loads this file
+
+    return Repair(dag, conf).link
 
 
 def _with(task: XComArg, link: BaseOperatorLink) -> XComArg:

@@ -54,7 +54,31 @@ def receipts() -> str:
     rows = [
         (f'<a href="receipt/{r.id}">{r.id}</a>', *map(escape, (r.ended[:19] + "Z", r.line))) for r in found
     ]
-    return _page("Receipts", _table(("receipt", "ended", "what it proves"), rows) if rows else _NOTHING)
+    listed = _table(("receipt", "ended", "what it proves"), rows) if rows else _NOTHING
+    return _page("Receipts", f'<p><a href="findings">What is wrong with the data now</a></p>{listed}')
+
+
+@app.get("/findings", dependencies=_open_to, response_class=HTMLResponse)
+def findings() -> str:
+    """What checks found and nobody has mended or accepted, newest first, with the forms that mend it."""
+    from tapedeck.airflow import connections
+    from tapedeck.checks import findings, repairs
+    from tapedeck.slices import format_time
+
+    settings = connections.load()
+    found = [one for state in ("open", "repairing") for one in findings.listed(settings, "", state)]
+    found.sort(key=lambda one: one.start, reverse=True)
+    rows = []
+    for one in found[:200]:
+        mend = repairs.repair_of(one)
+        where = f"{one.vendor} {one.symbol} {one.kind} [{format_time(one.start)}, {format_time(one.end)})"
+        said = (one.id, f"{one.severity}: {one.reason}", where, f"{one.messages:,}", one.evidence["why"])
+        link = f'<a href="{escape(mend.page)}">repair</a>' if mend else ""
+        rows.append((*map(escape, said), link))
+    head = ("finding", "reason", "where", "messages", "why", "")
+    more = f"<p>{len(found):,} in all.</p>" if len(found) > len(rows) else ""
+    table = _table(head, rows) if rows else "<p>Nothing.</p>"
+    return _page("Findings", f'<p><a href="./">Receipts</a></p>{table}{more}')
 
 
 @app.get("/receipt/{identity}", dependencies=_open_to, response_class=HTMLResponse)
@@ -63,6 +87,7 @@ def receipt(identity: str) -> str:
     from msgspec import convert, to_builtins
 
     from tapedeck.airflow import connections
+    from tapedeck.checks import repairs
     from tapedeck.jobs import receipts
     from tapedeck.log.plan import Plan
 
@@ -70,7 +95,10 @@ def receipt(identity: str) -> str:
     fields = {name: value for name, value in to_builtins(one).items() if name != "ranges"}
     rows = [(escape(name), escape(_spelled(value))) for name, value in fields.items()]
     plan = convert(one.ranges, Plan).table() if one.ranges else "nothing was recorded yet: no plan"
-    whole = f'<p><a href="../">All receipts</a></p>{_table((), rows)}<h2>Plan</h2><pre>{escape(plan)}</pre>'
+    once_more = repairs.again(one)
+    form = f' · <a href="../{escape(once_more.page)}">Do it again</a>' if once_more else ""
+    links = f'<p><a href="../">All receipts</a>{form}</p>'
+    whole = f"{links}{_table((), rows)}<h2>Plan</h2><pre>{escape(plan)}</pre>"
     return _page(f"Receipt {one.id}", whole)
 
 

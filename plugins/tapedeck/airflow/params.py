@@ -24,7 +24,7 @@ def replay_form() -> Form:
 
 def backfill_form() -> Form:
     """The fields of the DAG `nightly_backfill`, for Airflow's form and for ours."""
-    return {**some_vendors(), **times(), **exact_times()}
+    return {**some_vendors(), **times(), **dry_run(), **exact_times()}
 
 
 def reconcile_form() -> Form:

@@ -14,7 +14,8 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_curren
 from tapedeck.airflow.slice import slice_of
 from tapedeck.errors import TapedeckError, Unavailable
 from tapedeck.jobs.origin import Origin
-from tapedeck.slices import Slice
+from tapedeck.settings import load
+from tapedeck.slices import NS, Slice, parse_duration
 
 POOL = "tapedeck"
 """Bounds how many tasks work on the tape at once, also over Airflow's own Backfill, which overrides a
@@ -35,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "owner": "tapedeck",
     "pool": POOL,
     "retries": 3,
-    "retry_delay": timedelta(seconds=15),
+    "retry_delay": timedelta(seconds=parse_duration(load().jobs.retry_after) / NS),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": ExceptionRetryPolicy(
@@ -68,6 +69,11 @@ def slice_in_force(params: Mapping[str, Any]) -> Slice:
     of = slice_of(params, context.get("data_interval_start"), context.get("data_interval_end"))
     say("slice %s", of)
     return of
+
+
+def by_hand() -> bool:
+    """Whether a person has started the run that this task is in: not the clock, nor Airflow's Backfill."""
+    return str(get_current_context()["dag_run"].run_type.value) == "manual"
 
 
 def origin() -> Origin:

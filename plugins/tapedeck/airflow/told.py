@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import convert, to_builtins
 
-from tapedeck.checks import reconcile
+from tapedeck.checks import reconcile, repairs
 from tapedeck.checks.report import Report
 from tapedeck.errors import Mismatch
 from tapedeck.jobs import plans
@@ -46,13 +46,19 @@ def lines(report: Report) -> Iterator[str]:
         where = f"{one.symbol} {one.kind} [{format_time(one.start)}, {format_time(one.end)})"
         yield f"{one.id} {one.reason} {where}: {one.messages:,} messages, {one.status}; {one.evidence['why']}"
         yield from (f"  {row['line']}" for row in one.evidence.get("rows", ()))
+        if (mend := repairs.repair_of(one)) is not None:
+            yield f"  repair: {mend.link}"
 
 
 def result(report: Report) -> dict[str, Any]:
-    """A report for a task's result: the object of `--json`, with the first findings."""
+    """A report for a task's result: the object of `--json`, with the first findings and what mends them."""
     whole = report.to_json()
-    more = len(whole["findings"]) - SHOWN
-    return {**whole, "findings": whole["findings"][:SHOWN], **({"more": more} if more > 0 else {})}
+    more = len(report.findings) - SHOWN
+    shown = [
+        {**one.to_json(), **({"repair": mend.link} if (mend := repairs.repair_of(one)) else {})}
+        for one in report.findings[:SHOWN]
+    ]
+    return {**whole, "findings": shown, **({"more": more} if more > 0 else {})}
 
 
 def drilled(settings: Settings, of: Json, seeds: int, say: Callable[..., None]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tapedeck.checks import findings
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gap_check import gap_check
 from tapedeck.errors import Unavailable
-from tapedeck.jobs import lease, receipts
+from tapedeck.jobs import backfill, lease, receipts, unasked
 from tapedeck.jobs.history import fetch, sources
 from tapedeck.jobs.history.fetch import Asked
 from tapedeck.jobs.history.source import Say, Source, Want
@@ -25,7 +25,6 @@ from tapedeck.message import KINDS
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time, parse_duration
 from tapedeck.store.library import symbols_of
-from tapedeck.store.rebuild import rebuild
 from tapedeck.store.rebuilt import Rebuilt
 from tapedeck.store.window import CODE_VERSION
 
@@ -40,10 +39,12 @@ def wanted(settings: Settings, vendor: str, of: Slice) -> list[Want]:
 
 
 def fill(
-    settings: Settings, vendor: str, of: Slice, *, origin: Origin, say: Say = lambda line: None
-) -> Receipt:
+    settings: Settings, vendor: str, of: Slice, *, origin: Origin, say: Say = lambda line: None,
+    share: float | None = None,
+) -> Receipt:  # fmt: skip
     """Fill one vendor's gaps of a slice, for example a day, and prove it with a receipt.
 
+    `share`: of a partition's messages, what may be removed or changed where windows are rebuilt; None: all.
     A source that can't be reached leaves the others to be asked; then this raises Unavailable, the receipt
     having been issued. Raises BadInput where a file is not sound, with nothing published of it.
     """
@@ -52,12 +53,13 @@ def fill(
         why = "no source of history is set" if not chosen else "nothing is recorded yet"
         return _issue(settings, vendor, of, origin, [], Rebuilt(), 0, 0, [f"{why} of {vendor}"])
     with lease.held(settings, f"history of {vendor}"):
-        return _fill(settings, vendor, of, chosen, origin, say)
+        return _fill(settings, vendor, of, chosen, origin, say, share)
 
 
 def _fill(
-    settings: Settings, vendor: str, of: Slice, chosen: Sequence[Source], origin: Origin, say: Say
-) -> Receipt:
+    settings: Settings, vendor: str, of: Slice, chosen: Sequence[Source], origin: Origin, say: Say,
+    share: float | None,
+) -> Receipt:  # fmt: skip
     by = origin.run or f"history {format_time(origin.started)}"
     found = _open(gap_check(settings, vendor, of, run=by).findings)
     before, built, trouble = len(found), Rebuilt(), list[str]()
@@ -78,18 +80,21 @@ def _fill(
         every += done
         given = [one for one in done if one.outcome == "given"]
         if given:
-            built += _rebuilt(settings, vendor, given, by)
+            built += _rebuilt(settings, vendor, given, by, share, say)
             left = gap_check(settings, vendor, _around(of, given), run=by).findings
             _note(settings, source, given)
             found = [one for one in _open(left) if of.start <= one.at < of.end]
         fetch.record(settings, vendor, source, done, by)
-    receipt = _issue(settings, vendor, of, origin, every, built, before, len(found), trouble)
+    notes = [*trouble, *([f"{backfill.withheld(built, share)}"] if built.withheld else ())]
+    receipt = _issue(settings, vendor, of, origin, every, built, before, len(found), notes)
     if trouble:
         raise Unavailable(f"{'; '.join(trouble)} (the rest was done: receipt {receipt.id})")
     return receipt
 
 
-def _rebuilt(settings: Settings, vendor: str, given: Sequence[Asked], by: str) -> Rebuilt:
+def _rebuilt(
+    settings: Settings, vendor: str, given: Sequence[Asked], by: str, share: float | None, say: Say
+) -> Rebuilt:
     """The windows of what was given, spans that touch together. A margin on both sides may have it."""
     margin = 2 * parse_duration(settings.vendor(vendor).margin)
     spans: list[Slice] = []
@@ -98,7 +103,15 @@ def _rebuilt(settings: Settings, vendor: str, given: Sequence[Asked], by: str) -
             spans[-1] = Slice(spans[-1].start, max(spans[-1].end, one.end))
         else:
             spans.append(one)
-    return sum((rebuild(settings, vendor, span, by=by) for span in spans), Rebuilt())
+    partitions = range(meta.read(settings).topics(vendor).live[-1].partitions)
+    return sum(
+        (
+            unasked.rebuild(settings, vendor, span, p, share=share, by=by, say=say)
+            for span in spans
+            for p in partitions
+        ),
+        Rebuilt(),
+    )
 
 
 def _note(settings: Settings, source: Source, given: Sequence[Asked]) -> None:
@@ -140,6 +153,7 @@ def _issue(
         "gaps": gaps, "closed": max(0, gaps - left), "open": left,
         "given": outcomes.count("given"), "nothing": outcomes.count("nothing"),
         "later": outcomes.count("later"), "windows_written": built.written,
+        "windows_withheld": built.withheld,
     }  # fmt: skip
     more = [f"{one.want.id}: {' '.join((one.outcome, *one.files))}" for one in every]
     known = any(pin.vendor == vendor for pin in meta.read(settings).pins.values())

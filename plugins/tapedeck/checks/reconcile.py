@@ -25,6 +25,8 @@ from tapedeck.checks.windows import (
 )
 from tapedeck.errors import Mismatch
 from tapedeck.jobs import backfill, plans, receipts
+from tapedeck.jobs.limits import SHARE as SHARE
+from tapedeck.jobs.limits import allowed
 from tapedeck.jobs.origin import Origin
 from tapedeck.log import meta
 from tapedeck.log.decode import Undecodable
@@ -38,8 +40,6 @@ from tapedeck.store.window import CODE_VERSION
 
 JOB = "reconcile"
 CHECKS = ("windows", "entries")
-SHARE = 0.001
-"""What a scheduled repair may remove or alter, of the messages that Arctic holds (DESIGN §7)."""
 MOST = 200
 """So many findings of a partition travel and are kept; the rest is counted."""
 MS = 1_000_000
@@ -98,7 +98,7 @@ def part(
     made, left, repaired, withheld = before, found, 0, False
     if repair and found:
         altered = sum(one.rows.extra + one.rows.different for one in wrong)
-        most = None if share is None else max(1, int(share * balance["arctic"]))
+        most = None if share is None else allowed(share, balance["arctic"])
         withheld = most is not None and altered > most
         if not withheld:
             repaired = _repair(settings, order, partition, libraries, wrong, entries)

@@ -8,6 +8,8 @@ from tapedeck.slices import format_time
 
 def job(one: Finding) -> str:
     """The DAG that may mend it; empty where none can."""
+    if one.check in ("rebuild", "complete"):
+        return "nightly_backfill"
     if one.reason == "writer":
         return "reconcile" if one.evidence.get("mendable", True) else ""
     if one.check in ("sequence", "collector", "publish", "expired"):
@@ -17,7 +19,7 @@ def job(one: Finding) -> str:
 
 def form(one: Finding) -> dict[str, object]:
     """What its form is filled in with: vendor and slice."""
-    end = max(one.end, one.start + 1)
+    end = max(one.end, one.at + 1, one.start + 1)  # a check of the slice must find it again
     return {
         "vendors": one.vendor, "start_exact": format_time(one.start), "end_exact": format_time(end),
         **({"repair": True, "quick": False} if job(one) == "reconcile" else {}),

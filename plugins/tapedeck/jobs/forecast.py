@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from tapedeck.jobs.hours import hours_of
 from tapedeck.jobs.order import Order
 from tapedeck.log.plan import Plan
 from tapedeck.log.read import read
@@ -33,17 +34,24 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 def forecast(settings: Settings, order: Order, plan: Plan) -> Forecast:
     """What replaying this plan would cost. Reads a few records."""
+    takes = order.slice.end - order.slice.start
+    if order.skip_closed:
+        takes = hours_of(settings, [order], order.slice).total
+    longest = takes / NS / order.speed if order.speed else 0.0
+    return forecast_of(settings, plan, order.rate, longest)
+
+
+def forecast_of(settings: Settings, plan: Plan, rate: int = 0, seconds: float = 0.0) -> Forecast:
+    """What reading this plan would cost: at `rate` records a second at most, and `seconds` at least."""
     count = size = 0
     longest = max(plan.ranges, key=lambda r: r.stop - r.start, default=None)
     if longest is not None and longest.stop > longest.start:
         first = next(read(settings, [longest], SAMPLE))
         count, size = len(first), int(first.values.lengths.sum())
-    seconds = plan.records / min(RATE, order.rate or RATE)
-    if order.speed:
-        seconds = max(seconds, (order.slice.end - order.slice.start) / NS / order.speed)
     return Forecast(
         records=plan.records, messages=plan.records,
-        bytes=plan.records * size // count if count else 0, seconds=round(seconds, 1),
+        bytes=plan.records * size // count if count else 0,
+        seconds=round(max(seconds, plan.records / min(RATE, rate or RATE)), 1),
     )  # fmt: skip
 
 

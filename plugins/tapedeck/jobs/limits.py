@@ -6,6 +6,14 @@ from tapedeck.jobs.forecast import Forecast, duration, size
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, parse_duration
 
+SHARE = 0.001
+"""What a run that nobody was asked about may remove or change, of the messages that Arctic holds."""
+
+
+def allowed(share: float, messages: int) -> int:
+    """So many of a partition's messages may be removed or changed unasked; one always."""
+    return max(1, int(share * messages))
+
 
 def exceeded(settings: Settings, cost: Forecast) -> list[str]:
     """Why a run of this cost by hand needs an approval, in sentences; none where it needs none."""

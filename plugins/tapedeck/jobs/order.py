@@ -29,11 +29,15 @@ class Order(Struct, frozen=True, kw_only=True):
     rate: int = 0
     restamp: bool = False
     tape: str = ""
+    skip_closed: bool = False
+    """In time: hours in which no symbol's venue is open take none."""
 
     @property
     def asked(self) -> dict[str, object]:
         """What a receipt says of it beside the slice."""
-        more = {"restamp": self.restamp, "tape": self.tape, "rate": self.rate}
+        more = {
+            "restamp": self.restamp, "tape": self.tape, "rate": self.rate, "skip_closed": self.skip_closed,
+        }  # fmt: skip
         return {
             "to": self.to, "symbols": list(self.symbols), "kinds": list(self.kinds),
             "speed": f"{self.speed:g}" if self.speed else "max",

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from tapedeck.columns import Array
 from tapedeck.errors import BadInput
+from tapedeck.jobs.clock import Clock
 
 AT_ONCE = 1_000
 """So many messages are handed over at most before the clock is looked at again."""
@@ -69,11 +70,13 @@ def parse_speed(text: str) -> float:
 
 
 class Pace:
-    """The clock of one replay. `wait` is called with seconds while nothing is due; it may raise to leave."""
+    """The pace of one replay. `wait` is called with seconds while nothing is due; it may raise to leave."""
 
-    def __init__(self, speed: float, wait: Callable[[float], object] = time.sleep) -> None:
-        """`speed` as `parse_speed` gives it: 0 means that everything is due."""
-        self.speed, self._wait = speed, wait
+    def __init__(
+        self, speed: float, wait: Callable[[float], object] = time.sleep, clock: Clock | None = None
+    ) -> None:
+        """`speed` as `parse_speed` gives it: 0 means that everything is due. `clock`: shared with others."""
+        self.speed, self._wait, self._clock = speed, wait, clock or Clock()
         self._anchor = self._first = 0
         self._counts = np.zeros(len(_EDGES) + 1, np.int64)
         self._longest = 0
@@ -88,8 +91,10 @@ class Pace:
             for at in range(0, len(ts), AT_ONCE):
                 hand_over(at, min(at + AT_ONCE, len(ts)))
             return
+        if self._clock.hours is not None:
+            ts = self._clock.hours.passed(ts)
         if not self._anchor:
-            self._anchor, self._first = time.monotonic_ns(), int(ts[0])
+            self._anchor, self._first = self._clock.begin(int(ts[0]))
         due = self._anchor + ((ts - self._first) / self.speed).astype(np.int64)
         at = 0
         while at < len(due):
@@ -102,6 +107,11 @@ class Pace:
             hand_over(at, end)
             self._note(time.monotonic_ns() - due[at:end])
             at = end
+
+    def end(self) -> None:
+        """Nothing more is sent; others that share the clock do not wait for what has sent nothing."""
+        if self.speed and not self._anchor:
+            self._clock.leave()
 
     def _note(self, late: Array) -> None:
         self._counts += np.bincount(np.searchsorted(_EDGES, late), minlength=len(self._counts))

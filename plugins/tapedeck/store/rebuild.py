@@ -22,7 +22,8 @@ from tapedeck.log.resolve import resolve
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database, documents, library, undecodable
-from tapedeck.store.documents import Stored
+from tapedeck.store.altered import altered
+from tapedeck.store.documents import Outcome, Stored
 from tapedeck.store.ledger import Ledger
 from tapedeck.store.library import Library
 from tapedeck.store.rebuilt import Key, Rebuilt, counted, counted_standing, total_of
@@ -35,6 +36,8 @@ ATTEMPTS = 6
 
 Progress = Callable[[int, int], None]
 """Called with how much is done, of how much."""
+Reached = Callable[[int, Rebuilt], object]
+"""Called when all windows that start before a time (UTC ns) are done, with what was done."""
 
 
 def rebuild(
@@ -81,6 +84,9 @@ def rebuild_partition(
     records: int = RECORDS,
     libraries: dict[str, Library] | None = None,
     dry: bool = False,
+    spare: bool = False,
+    begun: tuple[int, Rebuilt] | None = None,
+    reached: Reached = lambda through, done: None,
     seen: Callable[[Records], object] = lambda records: None,
 ) -> Rebuilt:
     """`rebuild` for one partition. `progress` counts records.
@@ -91,17 +97,23 @@ def rebuild_partition(
     `seen` is shown every batch of records as it is read; it may wait, to spare others.
 
     `libraries`: by kind, into which; the vendor's own by default. `dry`: write nothing, only say what
-    would be.
+    would be. `spare`: leave windows as they are whose messages would be removed or changed (`withheld`).
+
+    `begun`: what `reached` was told by a rebuild of the same slice that did not end: it is gone on with.
     """
     pins, into = meta.read(settings).topics(vendor), libraries or library.ensure(settings, vendor)
-    part = _Partition(settings, vendor, partition, pins, into, of, within, dict(late or {}), by, dry, seen)
-    total, planned, done = Rebuilt(), 0, 0
+    since, total = begun or (0, Rebuilt())
+    part = _Partition(
+        settings, vendor, partition, pins, into, of, within, dict(late or {}), by, dry, seen, spare, since
+    )
+    planned, done = 0, 0
     for windows, plan in part.stretches(records):
         planned = planned or plan.records
         total += part.run(windows, plan, only)
         done += plan.records
         if progress is not None:
             progress(done, max(done, planned))
+        reached(max(span.start for spans in windows.values() for span in spans) + 1, total)
     return total
 
 
@@ -124,6 +136,9 @@ class _Partition:
     by: str
     dry: bool = False
     seen: Callable[[Records], object] = lambda records: None
+    spare: bool = False
+    since: int = 0
+    """Windows that start before it (UTC ns) are passed over."""
 
     def stretches(self, records: int) -> Iterator[tuple[Windows, Plan]]:
         """All windows that meet the slice, so many at a time that about `records` are read for them.
@@ -132,8 +147,8 @@ class _Partition:
         have really lost something count as cut.
         """
         longest = max(one.window for one in self.libraries.values())
-        starts = [span for one in self.libraries.values() for span in one.windows(self.of)]
-        todo = [Slice(min(s.start for s in starts), max(s.end for s in starts))]
+        starts = [s for one in self.libraries.values() for s in one.windows(self.of) if s.start >= self.since]
+        todo = [Slice(min(s.start for s in starts), max(s.end for s in starts))] if starts else []
         while todo:
             stretch = todo.pop()
             windows = {
@@ -245,6 +260,7 @@ class _Partition:
                 builds[symbol] = no_messages(kind, symbol, span, partition=self.partition, claims=log.claims)
             elif log.expired:
                 builds[symbol] = replace(builds[symbol], base="")
+        total += self._withhold(kind, builds, here)
         made = list(builds.values())
         if self.dry:
             outcomes = documents.foreseen(made, here)
@@ -254,6 +270,23 @@ class _Partition:
             )
         done, refused = counted(made, outcomes, here)
         return total + done, refused
+
+    def _withhold(self, kind: str, builds: dict[str, Built], here: dict[str, list[Stored]]) -> Rebuilt:
+        """Take out of the builds those that would remove or change what stands; a dry run only counts it."""
+        total = Rebuilt()
+        if not (self.spare or self.dry):
+            return total
+        standing = [built for symbol, built in builds.items() if here.get(symbol)]
+        for built, outcome in zip(standing, documents.foreseen(standing, here), strict=True):
+            parts = here[built.symbol]
+            if outcome is not Outcome.WRITTEN or not (lost := altered(self.libraries[kind], built, parts)):
+                continue
+            if self.dry:
+                total += Rebuilt(altered=lost)
+            else:
+                del builds[built.symbol]
+                total += counted_standing(parts, lost)
+        return total
 
     def _added(self, kind: str, span: Slice, log: Reread, parts: list[Stored]) -> Built | None:
         """The stored window and what lies past it, judged together; None where nothing does."""

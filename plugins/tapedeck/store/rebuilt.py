@@ -32,6 +32,10 @@ class Rebuilt(Struct, frozen=True, kw_only=True):
     """Of all: their log was no longer whole, and they stand on what is left of it."""
     standing: int = 0
     """Of all: their log was cut, so they stand and were only added to."""
+    withheld: int = 0
+    """Left as they are: messages that stand in them would be removed or changed, which was not allowed."""
+    altered: int = 0
+    """Messages that stand and would be removed or changed in windows that were withheld, or only foreseen."""
     messages: int = 0
     duplicates: int = 0
     voided: int = 0
@@ -46,7 +50,7 @@ class Rebuilt(Struct, frozen=True, kw_only=True):
     @property
     def windows(self) -> int:
         """All windows that were looked at."""
-        return self.written + self.equal + self.outdated
+        return self.written + self.equal + self.outdated + self.withheld
 
     def __add__(self, other: Rebuilt) -> Rebuilt:
         """Both together, of different windows."""
@@ -104,11 +108,14 @@ def counted(
     ), refused  # fmt: skip
 
 
-def counted_standing(parts: Sequence[Stored]) -> Rebuilt:
-    """The counts of a stored window that stands as it is."""
+def counted_standing(parts: Sequence[Stored], altered: int = 0) -> Rebuilt:
+    """The counts of a stored window that stands as it is.
+
+    Its log was cut; or, where so many messages in it would be `altered`, it was withheld.
+    """
     kept, duplicates, voided = total_of(parts)
     return Rebuilt(
-        equal=1, standing=1, partial=int(parts[0].partial), messages=kept.messages,
-        duplicates=duplicates.messages, voided=voided.messages, before=digest.to_hex(kept.digest),
-        after=digest.to_hex(kept.digest),
+        equal=int(not altered), standing=int(not altered), withheld=int(altered > 0), altered=altered,
+        partial=int(parts[0].partial), messages=kept.messages, duplicates=duplicates.messages,
+        voided=voided.messages, before=digest.to_hex(kept.digest), after=digest.to_hex(kept.digest),
     )  # fmt: skip
