@@ -92,7 +92,7 @@ def test_a_run_in_time_writes_a_new_topic_in_one_task_and_says_how_late_it_was(
     done = runs.run(airflow_stack.api, "replay", asked)
     assert done.state == "success", done.tasks
     assert done.states("copy") == {f"{VENDOR} {OF} all partitions": "success"}
-    assert done.said("plan")[-1] == "not to be repeated: what was sent before is not told apart"
+    assert done.said("plan")[-1].endswith("holds 0 messages of it already")
     receipt = receipts.find(tape.settings, done.result("receipt")["id"])
     assert (receipt.counts["written"], receipt.lateness["messages"]) == (180, 180)
     held = contents(tape.settings, asked["to"].removeprefix("kafka:"))

@@ -12,7 +12,8 @@ import pytest
 import zmq
 
 from tapedeck.errors import BadInput, Unavailable
-from tapedeck.jobs import replay, to_zmq
+from tapedeck.jobs import copying, plans, replay, to_zmq
+from tapedeck.jobs.checkpoint import Checkpoint
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.message import encode
@@ -110,8 +111,34 @@ def test_restamped_records_bear_the_time_of_the_replay_and_go_to_a_new_topic_onl
     assert all(before <= ms <= time.time_ns() // 1_000_000 for _, ms, _ in records)
     assert sorted(value for _, _, value in records) == sorted(map(encode, MESSAGES))
     assert receipt.counts["written"] == 200
-    with pytest.raises(BadInput, match=r"already holds .* restamped ones can't be told from them"):
-        run(settings, f"kafka:{topic(settings)}", restamp=True)
+    again = run(settings, f"kafka:{topic(settings)}", restamp=True, speed=speed)
+    assert (again.outcome, again.counts["already"], again.after) == ("unchanged", 200, receipt.after)
+    assert sorted(records) == sorted(r for part in contents(settings, topic(settings)).values() for r in part)
+    with pytest.raises(BadInput, match=r"already holds messages that this replay would not write"):
+        run(settings, f"kafka:{topic(settings)}", restamp=True, speed=speed, kinds=["quote"])
+
+
+@pytest.mark.parametrize("speed", ["max", "1000"])
+def test_a_restamped_replay_that_was_killed_is_completed_without_a_double(
+    settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch, speed: str
+) -> None:
+    asked = {"restamp": True, "speed": speed}
+    with monkeypatch.context() as dying:
+        dying.setattr(copying.Copying, "finish", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(settings, f"kafka:{topic(settings)}", **asked)
+    held = [r for part in contents(settings, topic(settings)).values() for r in part]
+    assert len(held) > 0
+    receipt = run(settings, f"kafka:{topic(settings)}", **asked)
+    assert receipt.counts["already"] == len(held)
+    records = [r for part in contents(settings, topic(settings)).values() for r in part]
+    assert sorted(value for _, _, value in records) == sorted(map(encode, MESSAGES))
+
+
+def _dies(self: copying.Copying, partition: int) -> None:
+    assert self.outbox is not None
+    self.outbox.drain()
+    raise KeyboardInterrupt
 
 
 def test_a_bus_gets_every_message_in_one_order(settings: Settings, log: Published, address: str) -> None:
@@ -128,6 +155,49 @@ def test_a_paced_bus_keeps_the_tapes_time(settings: Settings, log: Published, ad
     assert [value for _, value in found] == [encode(m) for m in MESSAGES]
     assert receipt.lateness["messages"] == 200
     assert found[-1][0] - found[0][0] > (MESSAGES[-1].ts_recv - T0) / 10 * 0.9
+
+
+def test_a_bus_goes_on_where_one_that_was_killed_was_a_second_before(
+    settings: Settings, log: Published, address: str
+) -> None:
+    order, plan = replay.prepare(settings, VENDOR, OF, f"zmq:{address}")
+    kept = Kept(b"150")
+    with subscriber(address) as found:
+        (part,) = replay.parts(settings, order)
+        done = replay.copy_part(settings, order, plan, part, checkpoint=kept)
+    assert [value for _, value in found] == [encode(m) for m in MESSAGES[150:]]
+    assert (done.messages, done.already, done.written) == (200, 150, 50)
+    assert "went on from there" in done.notes[0]
+    assert kept.state == b""
+    plans.keep(settings, plan)
+    receipt = replay.finish(settings, order, plan, [done], Origin(who="test", started=time.time_ns()))
+    assert (receipt.outcome, receipt.counts["written"]) == ("written", 50)
+
+
+def test_a_bus_keeps_each_second_how_many_were_sent(settings: Settings, log: Published, address: str) -> None:
+    order, plan = replay.prepare(settings, VENDOR, OF, f"zmq:{address}", speed="4")
+    kept = Kept()
+    with subscriber(address) as found:
+        done = replay.copy_part(settings, order, plan, replay.parts(settings, order)[0], checkpoint=kept)
+    assert len(found) == done.written == 200
+    assert [0 < int(state) < 200 for state in kept.states] == [True] * len(kept.states) != []
+
+
+class Kept(Checkpoint):
+    """A checkpoint in memory, and all that it was."""
+
+    def __init__(self, state: bytes = b"") -> None:
+        self.state, self.states = state, list[bytes]()
+
+    def load(self) -> bytes:
+        return self.state
+
+    def save(self, state: bytes) -> None:
+        self.state = state
+        self.states.append(state)
+
+    def clear(self) -> None:
+        self.state = b""
 
 
 def test_a_bus_that_nobody_hears_is_refused(
@@ -198,6 +268,7 @@ def test_options_that_a_target_has_no_use_for_are_refused(settings: Settings, lo
         ("zmq:tcp://127.0.0.1:1", {"from_tape": True, "kinds": ["trade"]}, "of all symbols and kinds"),
         ("kafka:x", {"rate": -1}, "can't read -1 records a second"),
         ("kafka:x", {"tape": "/x"}, "holds raw payloads"),
+        ("kafka:x", {"skip_closed": True}, "as fast as possible waits for no closed hours"),
     ]:
         with pytest.raises(BadInput, match=why):
             replay.prepare(settings, VENDOR, OF, to, **more)  # type: ignore[arg-type]

@@ -78,9 +78,10 @@ class Kept:
             undecodable=0,
         )  # fmt: skip
 
-    def names(self) -> Array:
-        """What tells each record from all others (see `names`)."""
-        return names(self.keys, self.timestamps_ms, self.values)
+    def names(self, timed: bool = True) -> Array:
+        """What tells each record from all others (see `names`), with its CreateTime where `timed`."""
+        times = self.timestamps_ms if timed else np.zeros_like(self.timestamps_ms)
+        return names(self.keys, times, self.values)
 
 
 def names(keys: Packed, timestamps_ms: Array, values: Packed) -> Array:

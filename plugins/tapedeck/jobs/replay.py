@@ -15,7 +15,10 @@ from msgspec import structs, to_builtins
 from tapedeck import digest
 from tapedeck.errors import BadInput, Mismatch
 from tapedeck.jobs import plans, raw, receipts, targets
+from tapedeck.jobs.checkpoint import Checkpoint
+from tapedeck.jobs.clock import Clock
 from tapedeck.jobs.forecast import forecast
+from tapedeck.jobs.hours import hours_of
 from tapedeck.jobs.known import check_known
 from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.jobs.origin import Origin
@@ -38,13 +41,14 @@ Progress = Callable[[int, int], object]
 def prepare(
     settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
     kinds: Sequence[str] = (), *, speed: str = "max", rate: int = 0, restamp: bool = False,
-    from_tape: bool = False, tape: str = "", partial: bool = False,
+    from_tape: bool = False, tape: str = "", partial: bool = False, skip_closed: bool = False,
 ) -> tuple[Order, Plan]:  # fmt: skip
     """The order and its frozen plan. Writes nothing, and looks at all that could be wrong.
 
     `speed`: max, or so many times real time. `rate`: so many records of the log a second at most.
     `restamp`: CreateTime is the time of the replay. `from_tape`: raw payloads, of the tape in the folder
-    `tape`. `partial`: also where Kafka has deleted some of the slice, which is refused else.
+    `tape`. `partial`: also where Kafka has deleted some of the slice, which is refused else. `skip_closed`:
+    in time, hours in which no symbol's venue is open take none.
     Raises BadInput for a vendor of which nothing is recorded, a symbol that it does not have, and
     a target that can't be replayed into.
     """
@@ -57,6 +61,10 @@ def prepare(
         raise BadInput(
             f"a replay can't read {rate} records a second: write a number over 0, or 0 for no limit"
         )
+    if skip_closed and not paced:
+        raise BadInput(
+            "a replay as fast as possible waits for no closed hours: set a speed, or leave that out"
+        )
     if tape and not from_tape:
         raise BadInput(f"the tape {tape} holds raw payloads: ask for them (--raw), or leave it out")
     if from_tape and (wanted or kinds):
@@ -66,8 +74,12 @@ def prepare(
     count = 1 if from_tape else known.topics(vendor).live[-1].partitions
     asked = Order(
         vendor=vendor, slice=of, to=to, symbols=wanted, kinds=chosen, partitions=count, speed=paced,
-        rate=rate, restamp=restamp, tape=folder,
+        rate=rate, restamp=restamp, tape=folder, skip_closed=skip_closed,
     )  # fmt: skip
+    if skip_closed and not hours_of(settings, [asked], of).total:
+        raise BadInput(
+            f"no venue of {vendor} is open in {of}, so nothing would be left: leave --skip-closed out"
+        )
     target = targets.opened(settings, asked, known)
     if from_tape:
         plan = raw.plan_of(vendor, of, raw.folder_of(settings, vendor, folder))
@@ -103,7 +115,8 @@ def shown(settings: Settings, order: Order, plan: Plan) -> Iterator[str]:
         yield f"raw payloads of the tape {order.tape}"
         yield from (f"note: {note}" for note in plan.notes)
     if order.speed:
-        yield f"at {order.speed:g} times real time"
+        less = ", closed hours left out" if order.skip_closed else ""
+        yield f"at {order.speed:g} times real time{less}"
     target = _target(settings, order)
     yield f"to {target.preview(plan).says}"
     if not target.idempotent:
@@ -116,10 +129,11 @@ def parts(settings: Settings, order: Order) -> list[int]:
 
 
 def copy_part(
-    settings: Settings, order: Order, plan: Plan, part: int, say: Say = lambda line: None
+    settings: Settings, order: Order, plan: Plan, part: int, say: Say = lambda line: None,
+    clock: Clock | None = None, checkpoint: Checkpoint | None = None,
 ) -> Copied:  # fmt: skip
     """Bring one part of the target to hold exactly its share of the plan's slice (see `jobs.target`)."""
-    return _target(settings, order).copy(plan, part, say)
+    return _target(settings, order).copy(plan, part, say, clock, checkpoint)
 
 
 def finish(settings: Settings, order: Order, plan: Plan, copied: Iterable[Copied], origin: Origin) -> Receipt:
@@ -152,7 +166,7 @@ def replay(
     settings: Settings, vendor: str, of: Slice, to: str, symbols: Sequence[str] = (),
     kinds: Sequence[str] = (), *, origin: Origin, progress: Progress = lambda done, total: None,
     say: Say = lambda line: None, speed: str = "max", rate: int = 0, restamp: bool = False,
-    from_tape: bool = False, tape: str = "", partial: bool = False,
+    from_tape: bool = False, tape: str = "", partial: bool = False, skip_closed: bool = False,
 ) -> Receipt:  # fmt: skip
     """The whole job in this process: prepare, look, copy part after part, receipt.
 
@@ -160,7 +174,7 @@ def replay(
     """
     order, plan = prepare(
         settings, vendor, of, to, symbols, kinds, speed=speed, rate=rate, restamp=restamp,
-        from_tape=from_tape, tape=tape, partial=partial,
+        from_tape=from_tape, tape=tape, partial=partial, skip_closed=skip_closed,
     )  # fmt: skip
     target = _target(settings, order)
     if target.refuses_late:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from tapedeck.jobs.checkpoint import Checkpoint
+from tapedeck.jobs.clock import Clock
 from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.log.plan import Plan
 from tapedeck.slices import Slice
@@ -41,9 +43,14 @@ class Target(Protocol):
         """
         ...
 
-    def copy(self, plan: Plan, part: int, say: Say) -> Copied:
+    def copy(
+        self, plan: Plan, part: int, say: Say, clock: Clock | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Copied:  # fmt: skip
         """Bring one part of the target to hold its share of the plan, and prove it.
 
+        `clock`: in time, shared with others. `checkpoint`: where one that can't look at what it holds keeps
+        how far it has come.
         Raises BadInput like `preview`, Unavailable or Incomplete where the servers fail or have expired
         what the plan names.
         """

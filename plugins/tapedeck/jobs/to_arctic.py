@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 from tapedeck.errors import BadInput
+from tapedeck.jobs.checkpoint import Checkpoint
+from tapedeck.jobs.clock import Clock
 from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.jobs.pacing import Cap
 from tapedeck.jobs.target import Say, label
@@ -66,7 +68,10 @@ class ArcticTarget:
             f"of {total.messages:,} messages",
         )
 
-    def copy(self, plan: Plan, part: int, say: Say) -> Copied:
+    def copy(
+        self, plan: Plan, part: int, say: Say, clock: Clock | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Copied:  # fmt: skip
         """See `Target.copy`."""
         done = self._rebuilt(plan, part, dry=False)
         say(

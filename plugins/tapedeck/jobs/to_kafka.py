@@ -5,8 +5,8 @@ asked for: what is there is not published again, and anything else that is there
 be killed and repeated at any point, and one repeated adds nothing. Each partition is written under a lease
 by one replay at a time, and read again before a receipt says that it holds what the log holds.
 
-With `restamp` records bear the time of their replay, and no more their name: the partition must be empty
-before, and what was killed must go to another topic.
+With `restamp` records bear the time of their replay, so nothing but this replay may be in the topic; their
+values still say which messages they are.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from contextlib import ExitStack, contextmanager
 from msgspec import structs
 
 from tapedeck import digest
-from tapedeck.errors import BadInput, Mismatch
+from tapedeck.errors import Mismatch
 from tapedeck.jobs import lease, topic
+from tapedeck.jobs.checkpoint import Checkpoint
+from tapedeck.jobs.clock import Clock
 from tapedeck.jobs.copying import Copying
+from tapedeck.jobs.hours import clock_of
 from tapedeck.jobs.kept import Kept, Share, kept
 from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.jobs.pacing import Cap, Pace, ahead
 from tapedeck.jobs.standing import Standing, survey
 from tapedeck.jobs.target import WHOLE, Say, label
 from tapedeck.jobs.topic import Topic
-from tapedeck.log import client, meta
+from tapedeck.log import meta
 from tapedeck.log.meta import Meta
 from tapedeck.log.plan import Plan
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
-from tapedeck.slices import Slice
+from tapedeck.slices import Slice, format_time
 
 SCHEME = "kafka:"
 
@@ -40,12 +43,12 @@ class KafkaTarget:
     """`kafka:TOPIC`."""
 
     refuses_late = True
+    idempotent = True
 
     def __init__(self, settings: Settings, order: Order, known: Meta) -> None:
         self._settings, self._name = settings, topic.check_name(order.to.removeprefix(SCHEME))
         there = topic.look(settings, self._name, order.partitions, known)
         self.order = order if order.plan else structs.replace(order, partitions=there.partitions)
-        self.idempotent = not order.restamp
 
     def reads(self) -> Slice:
         """See `Target.reads`."""
@@ -70,10 +73,16 @@ class KafkaTarget:
             total += len(standing)
         return Preview(already=total, says=f"{self.order.to} holds {total:,} messages of it already")
 
-    def copy(self, plan: Plan, part: int, say: Say) -> Copied:
+    def copy(
+        self, plan: Plan, part: int, say: Say, clock: Clock | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Copied:  # fmt: skip
         """See `Target.copy`."""
         order, partitions = self.order, self._partitions() if part == WHOLE else [part]
+        pace = Pace(order.speed, clock=clock or clock_of(self._settings, [order])) if part == WHOLE else None
         with ExitStack() as held:
+            if pace is not None:
+                held.callback(pace.end)
             leases = [
                 held.enter_context(lease.held(self._settings, f"{order.to} partition {p}"))
                 for p in partitions
@@ -89,7 +98,6 @@ class KafkaTarget:
                 if len(standing):
                     say(f"partition {p}: {len(standing):,} messages are there already")
                     self._compare(plan, standing)
-            pace = Pace(order.speed) if part == WHOLE else None
             share = Share(0, 1) if part == WHOLE else Share(part, order.partitions)
             with (
                 Copying(self._settings, there, before, check, restamp=order.restamp, pace=pace) as copying,
@@ -97,6 +105,8 @@ class KafkaTarget:
             ):
                 for stretch in found:
                     copying.copy(stretch)
+                    at = format_time(stretch.slice.end)
+                    say(f"{label(part)}: up to {at}, {copying.messages:,} messages")
                 copied = copying.finish(part)
             self._prove(copied, before, copying.topic)
         say(
@@ -117,25 +127,9 @@ class KafkaTarget:
 
     def _survey(self, there: Topic, partition: int, since: int | None = None) -> Standing:
         order = self.order
-        if order.restamp:
-            return self._restamped(there, partition)
         return survey(
-            self._settings, there, partition, order.slice, frozenset(order.symbols), order.kinds, since
-        )
-
-    def _restamped(self, there: Topic, partition: int) -> Standing:
-        """Records that bear the time of a replay can't be found by the slice's: there must be none."""
-        if there.id:
-            with client.consumer(self._settings) as consumer:
-                low, high = client.watermarks(self._settings, consumer, there.topic, partition)
-            if high > low:
-                raise BadInput(
-                    f"the topic {there.topic} already holds {high - low:,} records in partition {partition}, "
-                    "and restamped ones can't be told from them: replay to a topic that does not exist yet"
-                )
-        return survey(
-            self._settings, Topic(topic=there.topic, partitions=there.partitions), partition,
-            self.order.slice, frozenset(), (),
+            self._settings, there, partition, order.slice, frozenset(order.symbols), order.kinds, since,
+            restamped=order.restamp,
         )  # fmt: skip
 
     def _compare(self, plan: Plan, standing: Standing) -> None:
@@ -151,26 +145,15 @@ class KafkaTarget:
             raise standing.strange(self.order.slice)
 
     def _prove(self, copied: Copied, before: dict[int, Standing], there: Topic) -> None:
-        if self.order.restamp:
-            held = self._ends(there, list(before))
-            proof = copied.after
-        else:
-            after = [self._survey(there, p, since=standing.next) for p, standing in before.items()]
-            stands = [*before.values(), *after]
-            held = sum(map(len, stands))
-            proof = digest.to_hex(digest.add(*(standing.digest for standing in stands)))
+        after = [self._survey(there, p, since=standing.next) for p, standing in before.items()]
+        stands = [*before.values(), *after]
+        held = sum(map(len, stands))
+        proof = digest.to_hex(digest.add(*(standing.digest for standing in stands)))
         if held != copied.messages or proof != copied.after:
             raise Mismatch(
                 f"{self.order.to} {label(copied.partition)} holds {held:,} messages of the slice where the "
                 f"log has {copied.messages:,}: something else writes there too; replay to another topic"
             )
-
-    def _ends(self, there: Topic, partitions: list[int]) -> int:
-        if not there.id:
-            return 0
-        with client.consumer(self._settings) as consumer:
-            marks = [client.watermarks(self._settings, consumer, there.topic, p) for p in partitions]
-        return sum(high - low for low, high in marks)
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from tapedeck.columns import Columns, concat
 from tapedeck.errors import BadInput, Mismatch, Unavailable
 from tapedeck.jobs import lease
 from tapedeck.jobs.arrow import SCHEMA, table_of
+from tapedeck.jobs.checkpoint import Checkpoint
+from tapedeck.jobs.clock import Clock
 from tapedeck.jobs.kept import Share, kept
 from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.jobs.pacing import Cap
@@ -116,7 +118,10 @@ class ParquetTarget:
             already=total, says=f"{self.order.to} holds {total:,} messages of it already, in {files:,} files"
         )
 
-    def copy(self, plan: Plan, part: int, say: Say) -> Copied:
+    def copy(
+        self, plan: Plan, part: int, say: Say, clock: Clock | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Copied:  # fmt: skip
         """See `Target.copy`."""
         with lease.held(self._settings, f"{self.order.to} partition {part}") as held, _disk(self._folder):
             self._look()

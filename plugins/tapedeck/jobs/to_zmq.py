@@ -1,23 +1,30 @@
 """Replaying onto a ZeroMQ bus, as its publisher: one frame, one MarketData message (MsgPack), in one order.
 
-A bus keeps nothing, so nothing can be told apart on it: one repeated sends all again. To lose nothing it
-waits for the first subscriber before it begins, and for a slow one while it goes on.
+A bus keeps nothing, so nothing can be told apart on it: one repeated sends all again. One that was killed
+goes on from its checkpoint, where it has one. To lose nothing it waits for the first subscriber before it
+begins, and for a slow one while it goes on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import zmq
+from msgspec import structs
 
 from tapedeck import digest
+from tapedeck.columns import Array
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.jobs import raw
+from tapedeck.jobs.checkpoint import Checkpoint
+from tapedeck.jobs.clock import Clock
+from tapedeck.jobs.hours import clock_of
 from tapedeck.jobs.kept import Share, kept
 from tapedeck.jobs.order import Copied, Order, Preview
 from tapedeck.jobs.pacing import Cap, Pace, ahead
@@ -65,54 +72,108 @@ class ZmqTarget:
             "begins with the first subscriber",
         )  # fmt: skip
 
-    def copy(self, plan: Plan, part: int, say: Say) -> Copied:
-        """See `Target.copy`; it can't be proved what subscribers took."""
-        if self.order.tape:
-            return self._copy_tape(part, say)
-        order, cap, pace = self.order, Cap(self.order.rate), Pace(self.order.speed)
-        messages = duplicates = voided = undecodable = 0
-        digests: list[int] = []
-        found = kept(
-            self._settings, plan, Share(0, 1), frozenset(order.symbols), order.kinds,
-            lambda records: cap.took(len(records)),
-        )  # fmt: skip
-        with publisher(self._address) as sender:
-            say(f"waiting for a subscriber at {self._address}")
-            sender.await_subscriber()
-            with ahead(found) as stretches:
-                for stretch in stretches:
-                    values = list(stretch.values)
-                    pace.send(stretch.ts_recv, lambda a, b, v=values: sender.send(v[a:b]))  # type: ignore[misc]
-                    messages += len(stretch)
-                    duplicates += stretch.duplicates
-                    voided += stretch.voided
-                    undecodable += stretch.undecodable
-                    digests.append(stretch.digest)
-        say(f"{messages:,} messages were sent")
-        return Copied(
-            partition=part, messages=messages, written=messages, duplicates=duplicates, voided=voided,
-            undecodable=undecodable, after=digest.to_hex(digest.add(*digests)), lateness=pace.lateness(),
-        )  # fmt: skip
+    def copy(
+        self, plan: Plan, part: int, say: Say, clock: Clock | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Copied:  # fmt: skip
+        """See `Target.copy`; it can't be proved what subscribers took.
 
-    def _copy_tape(self, part: int, say: Say) -> Copied:
-        """The vendor's raw payloads, as a collector's tape has them, in its order and by its times."""
-        pace, cap, sent = Pace(self.order.speed), Cap(self.order.rate), 0
-        content = hashlib.blake2b(digest_size=16)
-        with publisher(self._address) as sender:
+        With a `checkpoint` it goes on, where one before was killed, with what that had not sent a second
+        before it died: what it sent in that second comes again, under the same names.
+        """
+        order, keep = self.order, checkpoint or Checkpoint()
+        pace = Pace(order.speed, clock=clock or clock_of(self._settings, [order]))
+        content, cap, done = hashlib.blake2b(digest_size=16), Cap(order.rate), Copied(partition=part)
+        sent = begun = _begun(keep)
+        with ExitStack() as held:
+            held.callback(pace.end)
+            sender = held.enter_context(publisher(self._address))
             say(f"waiting for a subscriber at {self._address}")
             sender.await_subscriber()
-            with ahead(raw.payloads(Path(self.order.tape), self.order.slice)) as found:
-                for stamps, values in found:
-                    cap.took(len(values))
-                    pace.send(stamps, lambda a, b, v=values: sender.send(v[a:b]))  # type: ignore[misc]
-                    sent += len(values)
+            if begun:
+                say(f"going on after {begun:,} messages, which were sent before")
+            held.enter_context(saved(keep, lambda: sent))
+            before = 0
+            for stamps, values, found in held.enter_context(ahead(self._batches(plan, part, cap))):
+                skipped = min(max(0, begun - before), len(values))
+                before += len(values)
+                rest = values[skipped:]
+
+                def hand_over(first: int, last: int, rest: list[bytes] = rest) -> None:
+                    nonlocal sent
+                    sender.send(rest[first:last])
+                    sent += last - first
+
+                pace.send(stamps[skipped:], hand_over)
+                done = _both(done, found)
+                if order.tape:
                     for value in values:
                         content.update(value)
-        say(f"{sent:,} payloads were sent")
-        return Copied(
-            partition=part, messages=sent, written=sent, after=content.hexdigest(), lateness=pace.lateness(),
-            notes=(f"these are payloads of {self.order.tape}, and `after` is the BLAKE2b of their bytes",),
-        )  # fmt: skip
+                say(f"{sent:,} messages are sent")
+        keep.clear()
+        notes: tuple[str, ...] = ()
+        if begun:
+            notes = (
+                f"it was interrupted after at least {begun:,} messages and went on from there: what was sent "
+                "in the second before came twice",
+            )
+        if order.tape:
+            about = f"these are payloads of {order.tape}, and `after` is the BLAKE2b of their bytes"
+            done, notes = structs.replace(done, after=content.hexdigest()), (*notes, about)
+        return structs.replace(
+            done, messages=sent, already=begun, written=sent - begun, lateness=pace.lateness(), notes=notes
+        )
+
+    def _batches(self, plan: Plan, part: int, cap: Cap) -> Iterator[tuple[Array, list[bytes], Copied]]:
+        """Receipt times, frames and counts, in order: messages, or the payloads of a tape."""
+        order = self.order
+        if order.tape:
+            for stamps, values in raw.payloads(Path(order.tape), order.slice):
+                cap.took(len(values))
+                yield stamps, values, Copied(partition=part)
+            return
+        for stretch in kept(
+            self._settings, plan, Share(0, 1), frozenset(order.symbols), order.kinds,
+            lambda records: cap.took(len(records)),
+        ):  # fmt: skip
+            counts = Copied(
+                partition=part, duplicates=stretch.duplicates, voided=stretch.voided,
+                undecodable=stretch.undecodable, after=digest.to_hex(stretch.digest),
+            )  # fmt: skip
+            yield stretch.ts_recv, list(stretch.values), counts
+
+
+def _both(one: Copied, other: Copied) -> Copied:
+    return structs.replace(
+        one, duplicates=one.duplicates + other.duplicates, voided=one.voided + other.voided,
+        undecodable=one.undecodable + other.undecodable,
+        after=digest.to_hex(digest.add(digest.from_hex(one.after), digest.from_hex(other.after))),
+    )  # fmt: skip
+
+
+def _begun(checkpoint: Checkpoint) -> int:
+    """How many messages were sent before; one that can't be understood counts for none."""
+    state = checkpoint.load()
+    return int(state) if state.isdigit() else 0
+
+
+@contextmanager
+def saved(checkpoint: Checkpoint, sent: Callable[[], int]) -> Iterator[None]:
+    """Keep once a second how many were sent, in a thread of its own: a saving takes longer than a message
+    may be late."""
+    ended = threading.Event()
+
+    def save() -> None:
+        while not ended.wait(1.0):
+            checkpoint.save(str(sent()).encode())
+
+    saving = threading.Thread(target=save, daemon=True)
+    saving.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        saving.join()
 
 
 class Sender:

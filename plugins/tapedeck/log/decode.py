@@ -39,11 +39,12 @@ class Decoded:
     undecodable: list[Undecodable]
 
 
-def decode_records(records: Records, partitions: int) -> Decoded:
+def decode_records(records: Records, partitions: int, timed: bool = True) -> Decoded:
     """Decode a batch of a topic of `partitions` partitions.
 
     A record whose CreateTime is not its ts_recv, or whose symbol belongs in another partition, could
-    not be found by time or by symbol: it is out of contract, and so undecodable.
+    not be found by time or by symbol: it is out of contract, and so undecodable. `timed`: False where
+    records bear another time than that of their receipt, as a replay may stamp them.
     """
     whole = decode_batch(records.values)
     r = records.range
@@ -51,7 +52,8 @@ def decode_records(records: Records, partitions: int) -> Decoded:
     columns: dict[str, Columns] = {}
     for kind, part in whole.columns.items():
         record = part["record"]
-        reasons = _misplaced(part, records.timestamps_ms[record], r.partition, partitions)
+        times = records.timestamps_ms[record] if timed else part["ts_recv"] // 1_000_000
+        reasons = _misplaced(part, times, r.partition, partitions)
         bad.update({int(record[i]): reason for i, reason in reasons.items()})
         if reasons:
             part = part.take(np.setdiff1d(np.arange(len(part)), list(reasons)))
