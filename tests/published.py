@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from msgspec import structs
 
 from tapedeck import message as m
@@ -119,6 +120,17 @@ class Published:
                 p: consumer.get_watermark_offsets(TopicPartition(pin.name, p), 10)[1]
                 for p in range(pin.partitions)
             }
+
+    def configure(self, pin: TopicPin | None = None, **config: object) -> None:
+        """Alter the topic's configuration, of the live one unless it is said: `retention_ms=1000`."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        name = (pin or self.live).name
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        for future in client.admin(self.settings).incremental_alter_configs([resource]).values():
+            future.result(10)
 
     def cut(self, before: int, symbol: str = "BTCUSDT") -> None:
         """Delete the records below an offset of the symbol's partition of the live topic."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import pytest
 from msgspec import structs
 
 from tapedeck import endpoints
+from tapedeck.checks.gap_check import gap_check
 from tapedeck.embedded import stack
-from tapedeck.errors import TapedeckError
-from tapedeck.log import reading
+from tapedeck.errors import Incomplete, TapedeckError, Unavailable
+from tapedeck.log import client, reading
 from tapedeck.log.timeline import timeline
 from tapedeck.message import Message
-from tapedeck.settings import Kafka, Settings, Vendor
-from tapedeck.slices import NS
+from tapedeck.settings import Kafka, Mongo, Settings, Vendor
+from tapedeck.slices import NS, Slice
 from tests import servers
 from tests.published import T0, VENDOR, Published, trade
 
@@ -32,14 +34,31 @@ def broker() -> Iterator[tuple[Settings, Path]]:
         embedded = servers.stack_settings(state)
         stack.up(embedded, ["kafka"], print)
         kafka = Kafka(bootstrap=endpoints.bootstrap(embedded), partitions=2)
-        vendors = {VENDOR: Vendor(), "binance_spot": Vendor()}
+        vendors = {VENDOR: Vendor(), "binance_spot": Vendor(), "okx": Vendor()}
         yield structs.replace(embedded, kafka=kafka, vendors=vendors), state
 
 
-def kill(state: Path) -> None:
+def kill(state: Path) -> int:
+    """SIGKILL for the broker, whom its supervisor starts again; gives its pid."""
     record = endpoints.read_server(Settings(state_dir=str(state)), "kafka")
     assert record is not None
     os.kill(record.pid, signal.SIGKILL)
+    return record.pid
+
+
+def await_another(settings: Settings, state: Path, pid: int) -> None:
+    """Return when a broker answers that is not the one of that pid."""
+    deadline = time.monotonic() + 120
+    while True:
+        record = endpoints.read_server(Settings(state_dir=str(state)), "kafka")
+        try:
+            if record is not None and record.pid != pid:
+                client.contact(settings)
+                return
+        except Unavailable:
+            pass
+        assert time.monotonic() < deadline, "no other broker has come"
+        time.sleep(0.2)
 
 
 def test_a_broker_killed_in_mid_read_gives_the_whole_slice_and_its_tail(
@@ -91,3 +110,39 @@ def test_a_damaged_segment_is_an_error_that_names_partition_and_offset(broker: t
     assert [next(tail).seq for _ in range(100)] == list(range(1, 101))
     with pytest.raises(TapedeckError, match=rf"{log.live.name}\[{home}\] at offset 100\b"):
         next(tail)
+
+
+def test_offsets_that_the_broker_lost_are_a_finding_and_never_passed_over(
+    broker: tuple[Settings, Path], mongo: str
+) -> None:
+    settings, state = broker
+    settings = structs.replace(settings, mongo=Mongo(uri=mongo, database="tapedeck_lost"))
+    log = Published(settings, "okx")
+    log.configure(segment_ms=10_000)
+    log.register(T0 - NS)
+    for minute in range(3):  # a segment each
+        log.publish(*(trade(T0 + minute * 60 * NS + i, 100 * minute + i + 1) for i in range(100)))
+    log.close(T0 + 300 * NS)
+    home, of = log.partition(), Slice(T0, T0 + 120 * NS + 50)
+    named = rf"{log.live.name}\[{home}\] lacks offsets 101 to 200 "
+    before = timeline("okx", settings).plan(of.start, of.end)
+    for part in state.rglob(f"{log.live.name}-{home}/*101.*"):
+        part.unlink()
+    await_another(settings, state, kill(state))
+    line = timeline("okx", settings)
+    for reading_ in (line.reading(before), line.between(of.start, of.end)):
+        with pytest.raises(Incomplete, match=named):
+            list(reading_)
+    with pytest.raises(Incomplete, match=named):
+        list(line.tail(T0))
+    for _ in range(2):
+        report = gap_check(settings, "okx", of)
+        [found] = [one for one in report.findings if one.check == "lost"]
+        evidence = {name: found.evidence[name] for name in ("topic", "partition", "first", "next")}
+        assert evidence == {"topic": log.live.name, "partition": home, "first": 101, "next": 201}
+        assert (found.reason, found.messages, found.status) == ("publish", 100, "open")
+        assert (found.start, found.end) == (T0, T0 + 120 * NS + 50)
+        assert report.verdict == "fail"
+        assert report.counts["messages"] == 150
+    aside = gap_check(settings, "okx", Slice(T0 + 200 * NS, T0 + 250 * NS))
+    assert [one.check for one in aside.findings if one.check == "lost"] == []

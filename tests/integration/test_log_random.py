@@ -16,7 +16,6 @@ from typing import Any
 import msgpack
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from msgspec import structs
 
 from tapedeck import message as m
@@ -215,26 +214,15 @@ def bounds_of(names: list[Name], dice: random.Random) -> list[tuple[int, int]]:
     return [*found, (at, at + 1), (at - 1, at), (at + 1, at + 500_000)]
 
 
-def retain(log: Published, **config: int) -> None:
-    """Set the live topic's config."""
-    entries = [
-        ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
-        for name, value in config.items()
-    ]
-    resource = ConfigResource(ResourceType.TOPIC, log.live.name, incremental_configs=entries)
-    for future in client.admin(log.settings).incremental_alter_configs([resource]).values():
-        future.result(10)
-
-
 def let_expire(log: Published, before: int) -> None:
     """What is wholly older than a time (UTC ns), segment by segment, as Kafka itself deletes it."""
     places = [(log.live.name, p) for p in range(log.live.partitions)]
-    retain(log, retention_ms=(time.time_ns() - before) // 10**6)
+    log.configure(retention_ms=(time.time_ns() - before) // 10**6)
     deadline = time.monotonic() + 60
     while not any(low for low, _ in client.bounds(log.settings, places).values()):
         assert time.monotonic() < deadline, "Kafka has deleted nothing"
         time.sleep(0.2)
-    retain(log, retention_ms=7 * 86_400_000)
+    log.configure(retention_ms=7 * 86_400_000)
     time.sleep(2)  # one more round of its deleting may be under way
 
 
@@ -251,7 +239,7 @@ def test_any_slice_of_a_random_log_is_what_a_scan_of_everything_says(
     settings = structs.replace(settings, vendors={VENDOR: Vendor(margin="2s", lateness="3s")})
     log = Published(settings)
     if cut == "retention":
-        retain(log, segment_ms=20_000)
+        log.configure(segment_ms=20_000)
     market(log, dice, dead)
     whole = judged(scan(log), log.live.partitions)
     if cut == "records":

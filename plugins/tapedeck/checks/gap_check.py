@@ -23,7 +23,7 @@ from tapedeck.slices import Slice, format_time, parse_duration
 from tapedeck.store import database, documents, library, positions
 
 CHECKS = (
-    "sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired",
+    "sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired", "lost",
     *steadiness.CHECKS,
 )  # fmt: skip
 """The checks that a gap check runs; a finding says which one found it."""

@@ -16,6 +16,7 @@ from tapedeck.checks.look import Look
 from tapedeck.checks.steadiness import Steadiness
 from tapedeck.columns import Columns, concat
 from tapedeck.log.decode import Undecodable
+from tapedeck.log.lost import Lost
 from tapedeck.log.meta import Extent, Life
 from tapedeck.log.quarantine import Entry
 from tapedeck.message import CONNECTED, DISCONNECTED, SEQUENCE_RESET, WHOLE_FEED
@@ -52,6 +53,7 @@ class Gathered:
     short: list[Shortfall] = field(default_factory=list)
     undecodable: list[Undecodable] = field(default_factory=list)
     cut: dict[int, Look] = field(default_factory=dict)
+    lost: set[Lost] = field(default_factory=set)
     ends: dict[tuple[int, str], dict[str, Tail]] = field(default_factory=dict)
     events: list[tuple[str, Event]] = field(default_factory=list)
     """Duplicates, reorders and resets of the slice, each with which of the three it is."""
@@ -67,6 +69,7 @@ class Gathered:
         self.short += shortfalls(seen.partition, seen.beats, seen.stamps, stretch, seen.begun)
         if seen.cut is not None:
             self.cut.setdefault(seen.partition, seen)
+        self.lost.update(seen.lost)
         self.steady.take(seen, stretch, tuple(self.backfills))
         status = seen.judged.get("status")
         resets: dict[str, list[int]] = {}
@@ -147,6 +150,7 @@ class Gathered:
                 yield self._of_short(short, known_missing)
         yield from self._of_entries([e for e in entries if not explained(facts, e)])
         yield from self._of_records([u for u in self.undecodable if not explained(facts, u)])
+        yield from self._of_lost()
         gaps = [gap for _, gap in self.missing]
         yield from self.steady.found(facts.heard, gaps, self.make)
         self.notes += self.steady.notes
@@ -228,6 +232,26 @@ class Gathered:
                 messages=len(some),
                 evidence={"partition": key[1], "offset": some[0].offset, "why": some[0].reason},
             )  # fmt: skip
+
+    def _of_lost(self) -> Iterator[Finding]:
+        """Offsets that Kafka lost, though they had not expired; some may be control records."""
+        spans: dict[tuple[str, int, int], Lost] = {}
+        for one in self.lost:  # a hole at a range's beginning is seen from its first record on only
+            key = one.topic_id, one.partition, one.stop
+            if key not in spans or one.start < spans[key].start:
+                spans[key] = one
+        for one in sorted(spans.values(), key=lambda one: (one.partition, one.start)):
+            start = self.of.start if one.after_ms is None else max(self.of.start, one.after_ms * MS)
+            end = self.of.end if one.before_ms is None else min(self.of.end, (one.before_ms + 1) * MS)
+            if start < end:
+                yield self.make(
+                    "lost", (one.topic_id, one.partition, one.stop), reason="publish", start=start, end=end,
+                    messages=one.stop - one.start,
+                    evidence={
+                        "topic": one.topic, "partition": one.partition, "first": one.start,
+                        "next": one.stop, "why": str(one),
+                    },
+                )  # fmt: skip
 
 
 def _real(found: Chains, voided: Columns) -> Iterator[Missing]:

@@ -12,6 +12,7 @@ from tapedeck.columns import COMMON, Array, Columns, concat, different, empty
 from tapedeck.log import client
 from tapedeck.log.decode import Undecodable, decode_records
 from tapedeck.log.judge import Judged, judge
+from tapedeck.log.lost import Lost
 from tapedeck.log.plan import Plan, Range
 from tapedeck.log.read import read
 from tapedeck.settings import Settings
@@ -29,6 +30,7 @@ class Look:
     Messages have only the columns that checks need. `stamps`: by source, the sorted distinct receipt times
     of its messages. `begun`: by source, since when every record of it was read. `cut`: Kafka has deleted
     records of the slice; `low` is then the first offset left, `oldest` its time (ns), or the slice's end.
+    `lost`: what Kafka lacks besides.
     """
 
     partition: int
@@ -40,6 +42,7 @@ class Look:
     cut: Range | None
     low: int
     oldest: int
+    lost: tuple[Lost, ...] = ()
 
 
 def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
@@ -49,10 +52,11 @@ def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
     voids: list[Columns] = []
     bad: list[Undecodable] = []
     begun: dict[int, int] = {}
+    lost: list[Lost] = []
     ranges, lows = _with_lead(settings, plan.of(partition))
     cut = next((r for r in ranges if r.start_reason == "expired"), None)
     oldest = of.end
-    for records in read(settings, ranges):
+    for records in read(settings, ranges, lost=lost.append):
         decoded = decode_records(records, plan.partitions)
         bad += [u for u in decoded.undecodable if of.start <= u.timestamp_ms * 1_000_000 < of.end]
         live = records.range.start_reason != "extent"
@@ -79,6 +83,7 @@ def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
         cut=cut,
         low=lows[cut.topic] if cut else 0,
         oldest=oldest,
+        lost=tuple(lost),
     )
 
 

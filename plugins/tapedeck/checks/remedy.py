@@ -12,7 +12,7 @@ def job(one: Finding) -> str:
         return "nightly_backfill"
     if one.reason == "writer":
         return "reconcile" if one.evidence.get("mendable", True) else ""
-    if one.check in ("sequence", "collector", "publish", "expired"):
+    if one.check in ("sequence", "collector", "publish", "expired", "lost"):
         return "nightly_backfill"  # it asks the vendor's history for what the log never had
     return ""
 

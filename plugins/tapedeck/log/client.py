@@ -30,7 +30,11 @@ _LEADERLESS = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
 )
+"""A partition that was just made, or whose broker starts again, is like that for a moment."""
 _log = logging.getLogger("tapedeck.kafka")
 _log.addHandler(logging.NullHandler())
 

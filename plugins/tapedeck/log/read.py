@@ -13,6 +13,7 @@ from tapedeck.errors import Incomplete
 from tapedeck.log import client, topics
 from tapedeck.log.client import Place
 from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
+from tapedeck.log.lost import Lost, holes, refuse
 from tapedeck.log.plan import Range
 from tapedeck.packed import Packed
 from tapedeck.settings import Settings
@@ -51,11 +52,17 @@ class Records:
         )  # fmt: skip
 
 
-def read(settings: Settings, ranges: Iterable[Range], batch: int = BATCH) -> Iterator[Records]:
+def read(
+    settings: Settings,
+    ranges: Iterable[Range],
+    batch: int = BATCH,
+    lost: Callable[[Lost], object] = refuse,
+) -> Iterator[Records]:
     """Every record of the ranges, range after range, in batches of at most `batch`.
 
-    Raises Mismatch where a topic is no longer the planned one, Incomplete where records of a range
-    have expired, Unavailable where Kafka fails.
+    `lost` is told of offsets that Kafka has lost, and whether to go on without them is its to say. Raises
+    Mismatch where a topic is no longer the planned one, Incomplete where records of a range have expired,
+    were lost or are damaged, Unavailable where Kafka fails.
     """
     wanted = [r for r in ranges if r.stop > r.start]
     if not wanted:
@@ -64,23 +71,26 @@ def read(settings: Settings, ranges: Iterable[Range], batch: int = BATCH) -> Ite
     with fetcher(settings) as source:
         source.assign({(wanted[0].topic, wanted[0].partition): wanted[0].start})
         check()  # the first records are on their way while Kafka says whose they are
-        yield from _range(settings, source, wanted[0], batch, assigned=True)
+        yield from _range(settings, source, wanted[0], batch, lost, assigned=True)
         for r in wanted[1:]:
-            yield from _range(settings, source, r, batch)
+            yield from _range(settings, source, r, batch, lost)
 
 
-def read_range(settings: Settings, r: Range, batch: int = BATCH) -> Iterator[Records]:
-    """Every record of one range, whose topic id the caller has checked."""
+def read_range(
+    settings: Settings, r: Range, batch: int = BATCH, lost: Callable[[Lost], object] = refuse
+) -> Iterator[Records]:
+    """Every record of one range, whose topic id the caller has checked; otherwise like `read`."""
     if r.stop > r.start:
         with fetcher(settings) as source:
-            yield from _range(settings, source, r, batch)
+            yield from _range(settings, source, r, batch, lost)
 
 
 def together(
     settings: Settings, ranges: Iterable[Range], until: Callable[[int], bool], few: bool = True
 ) -> Iterator[Records]:
     """Records of ranges of different partitions as they come, each from its start until `until(partition)`
-    is true or its end is reached. `few`: that is expected to be soon."""
+    is true or its end is reached. `few`: that is expected to be soon. What Kafka has lost is passed over:
+    nothing is handed out here, and whoever does that is told."""
     left = {(r.topic, r.partition): r for r in ranges if r.stop > r.start}
     if not left:
         return
@@ -89,29 +99,33 @@ def together(
         source.assign(at)
         for batch in _fetched(settings, source, left, at, BATCH):
             place = (batch.topic, batch.partition)
-            records = _checked(left[place], batch, at[place])
-            stop = left[place].stop
-            if int(records.offsets[-1]) >= stop:
-                records = records.part(0, stop - at[place])
-            at[place] += len(records)
+            r = left[place]
+            records, at[place] = _checked(r, batch, at[place], lambda lost: None)
             yield records
-            if at[place] >= stop or until(batch.partition):
+            if at[place] >= r.stop or until(batch.partition):
                 del left[place], at[place]
 
 
 def _range(
-    settings: Settings, source: Fetcher, r: Range, batch: int, assigned: bool = False
-) -> Iterator[Records]:  # fmt: skip
+    settings: Settings,
+    source: Fetcher,
+    r: Range,
+    batch: int,
+    lost: Callable[[Lost], object],
+    assigned: bool = False,
+) -> Iterator[Records]:
     place = (r.topic, r.partition)
     left, at = {place: r}, {place: r.start}
     if not assigned:
         source.assign(at)
+    last_ms = None
     for found in _fetched(settings, source, left, at, batch):
-        records = _checked(r, found, at[place])
-        at[place] += len(records)
+        records, at[place] = _checked(r, found, at[place], lost, last_ms)
+        last_ms = int(found.timestamps_ms[-1])
         if at[place] >= r.stop:
             left.clear()
-        yield records
+        if len(records):
+            yield records
 
 
 def _fetched(
@@ -141,14 +155,19 @@ def _fetched(
                 _look_at(settings, source, r, event, at[event.topic, event.partition])
         if left and time.monotonic() - quiet_since > STALL_SECONDS:
             (topic, partition), r = next(iter(left.items()))
+            position = at[topic, partition]
+            if source.watermarks(topic, partition)[1] <= position:
+                refuse(Lost(topic, r.topic_id, partition, position, r.stop))
             raise client.unavailable(
-                settings, f"{topic}[{partition}] stands still at offset {at[topic, partition]} of {r.stop}"
+                settings, f"{topic}[{partition}] stands still at offset {position} of {r.stop}"
             )
 
 
 def _look_at(settings: Settings, source: Fetcher, r: Range, event: Event, position: int) -> None:
     if event.name == "_AUTO_OFFSET_RESET":
-        low = source.watermarks(r.topic, r.partition)[0]
+        low, high = source.watermarks(r.topic, r.partition)
+        if position >= high > low:
+            refuse(Lost(r.topic, r.topic_id, r.partition, high, r.stop))
         raise Incomplete(
             f"{r.topic}[{r.partition}] no longer holds offset {position}, which the plan names; it now "
             f"begins at {low}: what Kafka deleted is in Arctic or on the tape; plan the slice anew to read "
@@ -169,11 +188,14 @@ def damaged(topic: str, partition: int, offset: int) -> Incomplete:
     )
 
 
-def _checked(r: Range, found: Batch, position: int) -> Records:
-    """The batch, proved to be without a hole."""
-    if len(holes := np.flatnonzero(found.offsets != np.arange(position, position + len(found)))):
-        raise Incomplete(
-            f"{r.topic}[{r.partition}] lacks offset {position + int(holes[0])} though it must hold every "
-            "offset: the broker lost records; compare with its other replicas"
-        )
-    return Records(r, found.offsets, found.timestamps_ms, found.keys, found.values)
+def _checked(
+    r: Range, found: Batch, position: int, lost: Callable[[Lost], object], last_ms: int | None = None
+) -> tuple[Records, int]:
+    """What of the batch lies in the range, and where it goes on; `lost` is told of what is not there."""
+    for one in holes(r, found.offsets, found.timestamps_ms, position, last_ms):
+        lost(one)
+    records = Records(r, found.offsets, found.timestamps_ms, found.keys, found.values)
+    stop = int(found.offsets[-1]) + 1
+    if stop > r.stop:
+        records = records.part(0, int(np.searchsorted(found.offsets, r.stop)))
+    return records, min(stop, r.stop)

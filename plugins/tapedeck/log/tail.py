@@ -14,6 +14,7 @@ from tapedeck.log import client, meta, topics
 from tapedeck.log.client import Place
 from tapedeck.log.decode import Decoded, decode_records
 from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
+from tapedeck.log.lost import holes, refuse
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, damaged
@@ -143,17 +144,15 @@ class Tail:
     def _taken(self, source: Fetcher, batch: Batch) -> list[Message]:
         place = (batch.topic, batch.partition)
         lane = self._lanes[place]
-        if int(batch.offsets[0]) != lane.position or len(batch) != batch.offsets[-1] - batch.offsets[0] + 1:
-            raise Incomplete(
-                f"{batch.topic}[{batch.partition}] lacks offset {lane.position} though it must hold every "
-                "offset: the broker lost records; compare with its other replicas"
-            )
-        lane.position += len(batch)
-        self._highs[place] = max(lane.position, source.seen_watermarks(*place)[1])
         r = Range(
             topic=lane.pin.name, topic_id=lane.pin.id, number=lane.pin.number, partition=lane.partition,
-            start=int(batch.offsets[0]), stop=lane.position, start_reason="exact", stop_reason="watermark",
+            start=lane.position, stop=int(batch.offsets[-1]) + 1, start_reason="exact",
+            stop_reason="watermark",
         )  # fmt: skip
+        for lost in holes(r, batch.offsets, batch.timestamps_ms, lane.position):
+            refuse(lost)
+        lane.position = r.stop
+        self._highs[place] = max(lane.position, source.seen_watermarks(*place)[1])
         decoded = decode_records(
             Records(r, batch.offsets, batch.timestamps_ms, batch.keys, batch.values), lane.pin.partitions
         )
