@@ -37,9 +37,9 @@ VENDOR = "binance_usdm"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT")
 
 
-def payloads(count: int, seed: int = 1) -> list[bytes]:
-    """So many payloads of a synthetic market of six symbols."""
-    made = market.generate(VENDOR, SYMBOLS, 1000.0, None, seed, 1_700_000_000 * 10**9)
+def payloads(count: int, seed: int = 1, symbols: Sequence[str] = SYMBOLS) -> list[bytes]:
+    """So many payloads of a synthetic market, of six symbols if no others are named."""
+    made = market.generate(VENDOR, symbols, 1000.0, None, seed, 1_700_000_000 * 10**9)
     return [payload for (_, payload), _ in zip(made, range(count), strict=False)]
 
 

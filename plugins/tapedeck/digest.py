@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from tapedeck import native
 from tapedeck.columns import COMMON, OWN, Array, Columns
 
 NAME = "tapedeck-1"
@@ -52,16 +53,16 @@ def from_hex(text: str) -> int:
 def hashes(columns: Columns) -> tuple[Array, Array]:
     """Both 64-bit lanes of each message's hash, shape (n,) each."""
     words = [_symbol_words(columns)]
-    words += [columns[name].view(np.uint64) for name in COMMON]
+    words += [columns[name] for name in COMMON]
     words += _own_words(columns)
-    lanes = []
-    for seed in _SEEDS:
-        lane = np.full(len(columns), seed ^ _text_word(columns.kind), np.uint64)
-        for word in words:
-            lane ^= word
-            _mix(lane)
-        lanes.append(lane)
-    return lanes[0], lanes[1]
+    words = [np.ascontiguousarray(word) for word in words]
+    assert all(word.itemsize == 8 for word in words)  # noqa: S101 - else other memory would be hashed
+    n, at = len(columns), native.at
+    seeds = np.array([seed ^ _text_word(columns.kind) for seed in _SEEDS], np.uint64)
+    high, low = np.empty(n, np.uint64), np.empty(n, np.uint64)
+    places = np.array([at(word) for word in words], np.int64)
+    native.hashes(at(places), len(words), n, at(seeds), at(high), at(low))
+    return high, low
 
 
 def _own_words(columns: Columns) -> list[Array]:
@@ -72,8 +73,6 @@ def _own_words(columns: Columns) -> list[Array]:
             column = np.array([_text_word(text) for text in column], np.uint64)
         elif name == "fields":
             column = np.array([_fields_word(values) for values in column], np.uint64)
-        else:
-            column = np.ascontiguousarray(column).view(np.uint64)
         words.append(column)
     if columns.levels is not None:
         words.append(_level_words(columns))

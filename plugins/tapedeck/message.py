@@ -132,6 +132,8 @@ KIND_OF: dict[type[Struct], str] = {
     Trade: "trade", Quote: "quote", Book: "book", Status: "status", Fields: "fields",
     Heartbeat: "heartbeat", Void: "void",
 }  # fmt: skip
+TAG_OF = {kind: str(struct.__struct_config__.tag) for struct, kind in KIND_OF.items()}
+"""What a message of each kind begins with."""
 
 
 def check_symbol(symbol: str) -> str:

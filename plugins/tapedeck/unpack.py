@@ -8,12 +8,13 @@ gets msgspec's reason.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tapedeck import native
-from tapedeck.packed import Array, Packed
+from tapedeck.packed import Array, Packed, pack
 
 TRADE, QUOTE, BOOK, LEFT = 0, 1, 2, 3
 """What a record was found to be; LEFT: for msgspec."""
@@ -57,3 +58,18 @@ def unpack(values: Packed) -> Unpacked:
         data[begin : begin + length].tobytes().decode("ascii") for begin, length in names[:count].tolist()
     )
     return Unpacked(kind, symbols, symbol, common, numbers, extra, levels[: int(filled[0])])
+
+
+def about(values: Packed, tag: str, symbols: Sequence[str]) -> Array:
+    """Which of a batch (bool) a reader of one kind, told by its tag, and of these symbols must look at.
+
+    All but those that are plainly of another kind, or of a symbol that is not asked for; a void, and what is
+    no message, is always among them.
+    """
+    names, meant = pack(symbol.encode() for symbol in symbols), np.empty(len(values), np.bool_)
+    at = native.at
+    native.about(
+        at(values.data), at(values.bounds), len(values), ord(tag), at(names.data), at(names.bounds),
+        len(names), at(meant),
+    )  # fmt: skip
+    return meant

@@ -19,6 +19,7 @@ from tapedeck.embedded import stack
 from tapedeck.errors import TapedeckError
 from tests import servers
 from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
+    bus_to_arctic,
     encode,
     encode_bytes,
     gap_check,
@@ -35,6 +36,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     read_seek,
     rebuild,
     replay,
+    store_check,
     taper,
     write_arctic,
 )  # fmt: skip

@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import psutil
@@ -40,11 +41,11 @@ AWAITED = 5_000
 
 
 @contextmanager
-def _paced(address: str) -> Iterator[Connection]:
+def paced(address: str, symbols: Sequence[str] = tapes.SYMBOLS) -> Iterator[Connection]:
     """A process that sends (rate, seconds) when it is asked to, and answers how many that were."""
     context = get_context("spawn")
     ours, its = context.Pipe()
-    process = context.Process(target=_send, args=(its, address), daemon=True)
+    process = context.Process(target=_send, args=(its, address, symbols), daemon=True)
     process.start()
     try:
         yield ours
@@ -53,8 +54,8 @@ def _paced(address: str) -> Iterator[Connection]:
         process.join(10)
 
 
-def _send(asked: Connection, address: str) -> None:
-    payloads = tapes.payloads(DIFFERENT)
+def _send(asked: Connection, address: str, symbols: Sequence[str]) -> None:
+    payloads = tapes.payloads(DIFFERENT, symbols=symbols)
     with zmq.Context() as context, context.socket(zmq.PUB) as socket:
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.bind(address)
@@ -71,13 +72,15 @@ def _send(asked: Connection, address: str) -> None:
             asked.send((sent, time.perf_counter() - began))
 
 
-class _Collector:
+class Collector:
     """A collector of the bench's own, alone on its vendor's topic."""
 
-    def __init__(self, bench: Bench, prefix: str) -> None:
+    def __init__(self, bench: Bench, prefix: str, **more: Any) -> None:
+        """`more`: of the vendor's table."""
         port = servers.free_port()
         kafka = structs.replace(bench.settings.kafka, prefix=prefix)
-        bus = Vendor(bus=f"zmq:tcp://127.0.0.1:{port}", symbols=list(tapes.SYMBOLS))
+        more = {"symbols": list(tapes.SYMBOLS), **more}
+        bus = Vendor(bus=f"zmq:tcp://127.0.0.1:{port}", **more)
         state = bench.folder / prefix.strip(".")
         state.mkdir(parents=True, exist_ok=True)
         self.settings: Settings = structs.replace(
@@ -132,10 +135,10 @@ def _high(settings: Settings) -> int:
 @benchmark("collector")
 def peak(bench: Bench) -> Result:
     """A day's peak for a minute: all of it on the tape, then in the log, counted by what the halves said."""
-    made = _Collector(bench, "peak.")
-    with _paced(made.bus) as sender, tapes.Running(made.settings, "collect", tapes.VENDOR) as collector:
+    made = Collector(bench, "peak.")
+    with paced(made.bus) as sender, tapes.Running(made.settings, "collect", tapes.VENDOR) as collector:
         sender.recv()
-        _connected(made, sender)
+        connected(made, sender)
         cpu = {name: psutil.Process(pid).cpu_times() for name, pid in collector.halves().items()}
         before = int(str(made.record()["messages"]))
         sender.send((DAYS_PEAK, PEAK_SECONDS))
@@ -166,7 +169,7 @@ def peak(bench: Bench) -> Result:
     )
 
 
-def _connected(made: _Collector, sender: Connection) -> None:
+def connected(made: Collector, sender: Connection) -> None:
     """Once the taper hears the bus and Kafka takes what the publisher sends."""
     deadline = time.monotonic() + PATIENCE
     while int(str(made.record().get("messages") or 0)) == 0 or made.record().get("held"):
@@ -178,7 +181,7 @@ def _connected(made: _Collector, sender: Connection) -> None:
     time.sleep(3)
 
 
-def _until_caught_up(made: _Collector) -> float:
+def _until_caught_up(made: Collector) -> float:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         lag = made.record().get("lag")
@@ -190,10 +193,10 @@ def _until_caught_up(made: _Collector) -> float:
 
 def _latency(bench: Bench, rate: int) -> Result:
     """p99 from receipt to acknowledgement, of the collector's own histogram, at a steady rate."""
-    made = _Collector(bench, f"late{rate}.")
-    with _paced(made.bus) as sender, tapes.Running(made.settings, "collect", tapes.VENDOR) as collector:
+    made = Collector(bench, f"late{rate}.")
+    with paced(made.bus) as sender, tapes.Running(made.settings, "collect", tapes.VENDOR) as collector:
         sender.recv()
-        _connected(made, sender)
+        connected(made, sender)
         address = str(made.record()["health"])
         before = _histogram(address)
         sender.send((rate, PACE_SECONDS))
@@ -256,11 +259,11 @@ def _quantile(counts: list[tuple[float, float]], q: float) -> float:
 @benchmark("awaited")
 def awaited(bench: Bench) -> Result:
     """The same messages through a collector, against cryptofeed's way: normalise, then await each send."""
-    made = _Collector(bench, "awaited.")
+    made = Collector(bench, "awaited.")
     count = 200_000
-    with _paced(made.bus) as sender, tapes.Running(made.settings, "collect", tapes.VENDOR) as collector:
+    with paced(made.bus) as sender, tapes.Running(made.settings, "collect", tapes.VENDOR) as collector:
         sender.recv()
-        _connected(made, sender)
+        connected(made, sender)
         before = _high(made.settings)
         began = time.perf_counter()
         sender.send((10_000_000, count / 10_000_000))

@@ -44,13 +44,14 @@ def trades(windows: int, each: int = ROWS) -> Columns:
     return Columns("trade", (SYMBOL,), arrays)
 
 
-def ours(rows: Columns, windows: int) -> list[Built]:
-    """The windows as the window function builds them."""
+def ours(rows: Columns, windows: int, symbol: str = SYMBOL) -> list[Built]:
+    """The windows as the window function builds them, of that symbol."""
+    rows = Columns(rows.kind, (symbol,), rows.arrays, rows.levels)
     claims = (Claim(topic_id="A" * 22, partition=0, start=10_000_000, next=90_000_000),)
     spans = [Slice(START + i * WINDOW, START + (i + 1) * WINDOW) for i in range(windows)]
     parts = [between(rows, span) for span in spans]
     return [
-        build_windows(span, part, None, 0, partition=0, claims=claims)[SYMBOL]
+        build_windows(span, part, None, 0, partition=0, claims=claims)[symbol]
         for span, part in zip(spans, parts, strict=True)
     ]
 

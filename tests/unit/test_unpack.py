@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tapedeck import message as m
 from tapedeck.codec import POISON, decode_batch
-from tapedeck.message import KIND_OF
+from tapedeck.message import KIND_OF, TAG_OF
 from tapedeck.packed import join, pack
 from tapedeck.rows import messages_of
-from tapedeck.unpack import LEFT, unpack
+from tapedeck.unpack import LEFT, about, unpack
 from tests.unit.strategies import MESSAGES
 
 TRADE = m.encode(m.Trade("BTCUSDT", 1, 2, 3, 2, 1, 61_800.3, 0.006, -1))
@@ -78,3 +78,23 @@ def test_packed_strings_are_the_strings_wherever_their_memory_begins(parts: list
     turned = tail.take(np.array(order, np.int64))
     assert [turned.or_none(i) for i in range(len(turned))] == plain[len(plain) // 2 :][::-1]
     assert list(join([tail, whole])) == [*list(tail), *list(whole)]
+
+
+@given(
+    st.lists(st.one_of(damaged(), MESSAGES.map(m.encode)), max_size=30), st.sampled_from(sorted(TAG_OF)),
+    st.sampled_from([(), ("BTCUSDT",), ("*", "A"), ("ÄÖ", "BTCUSDT")]),
+)  # fmt: skip
+@example([TRADE[:n] for n in range(len(TRADE))], "trade", ("BTCUSDT",))
+def test_no_record_that_a_reader_asks_for_is_passed_over(
+    values: list[bytes], kind: str, symbols: tuple[str, ...]
+) -> None:
+    meant = about(pack(values), TAG_OF[kind], symbols).tolist()
+    for value, is_meant in zip(values, meant, strict=True):
+        try:
+            found = m.decode(value)
+        except POISON:
+            continue
+        if isinstance(found, m.Void) or (KIND_OF[type(found)] == kind and found.symbol in symbols):
+            assert is_meant
+    others = [m.encode(m.Trade("OTHER", 1, 2, 3, 2, 1, 1.0, 1.0)), m.encode(m.Heartbeat("*", 0, 1, 0, 0, 1))]
+    assert about(pack(others), "t", ["BTCUSDT"]).tolist() == [False, False]

@@ -51,6 +51,13 @@ class Records:
             self.keys.part(first, last), self.values.part(first, last),
         )  # fmt: skip
 
+    def take(self, rows: Array) -> Records:
+        """The records at these positions: no longer every one of the range."""
+        return Records(
+            self.range, self.offsets[rows], self.timestamps_ms[rows], self.keys.take(rows),
+            self.values.take(rows),
+        )  # fmt: skip
+
 
 def read(
     settings: Settings,

@@ -189,10 +189,7 @@ def _those_of(part: Part, raw: Iterable[Records], everything: bool) -> Iterator[
     for records in raw:
         rows = np.flatnonzero(np.isin(records.offsets, wanted.get(records.range.number, ())))
         if len(rows):
-            yield Records(
-                records.range, records.offsets[rows], records.timestamps_ms[rows], records.keys.take(rows),
-                records.values.take(rows),
-            )  # fmt: skip
+            yield records.take(rows)
 
 
 def _one_by_one(columns: Columns) -> Iterator[tuple[Message, Mark]]:

@@ -20,6 +20,7 @@ _LINES: tuple[Any, list[Any]] = (_N, [_A, _N, _N, _N, _N, _N, _A, _N, _N, _A, _A
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "td_copy": (None, [_A, _A, _N, _A, _A]),
     "td_unpack": (_N, [_A, _A, _N, _A, _A, _A, _A, _A, _A, _A, _N, _A, _A]),
+    "td_about": (None, [_A, _A, _N, _N, _A, _A, _N, _A]),
     "td_measure": (_N, [_A, _N, _A, _A]),
     "td_gather": (None, [_A, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
     "td_error": (None, [_A, _A]),
@@ -27,6 +28,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "td_produce": (_N, [_A, _N, _N, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A, _A]),
     "td_acknowledge": (None, [_A, _N, _A, _A, _A]),
     "td_names": (None, [_N, _A, _A, _A, _A, _A, _A, _A]),
+    "td_hashes": (None, [_A, _N, _N, _A, _A, _A]),
     "td_receive": (_N, [_A, _A, _A, _A, _A, _A, _N, _A, _A, _N, _N]),
     "td_binance_futures_lines": _LINES,
     "td_binance_spot_lines": _LINES,
@@ -47,6 +49,7 @@ def _load() -> ctypes.CDLL:
 _library = _load()
 copy = _library.td_copy
 unpack = _library.td_unpack
+about = _library.td_about
 measure = _library.td_measure
 gather = _library.td_gather
 error = _library.td_error
@@ -54,6 +57,7 @@ release = _library.td_release
 produce = _library.td_produce
 acknowledge = _library.td_acknowledge
 names = _library.td_names
+hashes = _library.td_hashes
 receive = _library.td_receive
 binance_futures_lines = _library.td_binance_futures_lines
 binance_spot_lines = _library.td_binance_spot_lines

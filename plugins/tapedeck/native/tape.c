@@ -180,6 +180,35 @@ int64_t td_unpack(
     return count;
 }
 
+/* Marks the records that a reader of one kind and a few symbols must look at: all but those that are plainly
+ * of another kind than `tag` or of none of the symbols. */
+void td_about(
+    const uint8_t *data, const int64_t *bounds, int64_t n, int64_t tag, const uint8_t *names,
+    const int64_t *name_bounds, int64_t count, uint8_t *meant
+) {
+    static const char plain[] = "tqbsfh";
+    for (int64_t i = 0; i < n; i++) {
+        Reader r = {data + bounds[i], data + bounds[i + 1]};
+        const uint8_t *name;
+        int64_t length;
+        meant[i] = 1;
+        if (r.end - r.at < 10 || (r.at[0] & 0xf0) != 0x90 || r.at[1] != 0xa1) continue;
+        int found = r.at[2];
+        if (!found || !strchr(plain, found)) continue;
+        if (found != tag) {
+            meant[i] = 0;
+            continue;
+        }
+        r.at += 3;
+        if (!read_symbol(&r, &name, &length)) continue;
+        int wanted = 0;
+        for (int64_t j = 0; !wanted && j < count; j++)
+            wanted = name_bounds[j + 1] - name_bounds[j] == length &&
+                     !memcmp(names + name_bounds[j], name, (size_t)length);
+        meant[i] = (uint8_t)wanted;
+    }
+}
+
 /* ---- what librdkafka fetched ----------------------------------------------------------------------- */
 
 /* rd_kafka_message_t of librdkafka's public interface (rdkafka.h). */
@@ -318,6 +347,21 @@ static uint64_t mixed(uint64_t h) {
     h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
     h = (h ^ h >> 27) * 0x94d049bb133111ebu;
     return h ^ h >> 31;
+}
+
+/* Folds each message's words, 64 bits each, word i of message j at words[i][j], into both lanes of its hash. */
+void td_hashes(const uint64_t *const *words, int64_t count, int64_t n, const uint64_t *seeds, uint64_t *high,
+               uint64_t *low) {
+    for (int64_t j = 0; j < n; j++) {
+        uint64_t a = seeds[0], b = seeds[1];
+        for (int64_t i = 0; i < count; i++) {
+            uint64_t word = words[i][j];
+            a = mixed(a ^ word);
+            b = mixed(b ^ word);
+        }
+        high[j] = a;
+        low[j] = b;
+    }
 }
 
 static void fold(uint64_t *low, uint64_t *high, const uint8_t *bytes, int64_t length) {

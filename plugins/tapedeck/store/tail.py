@@ -14,6 +14,7 @@ from tapedeck.log.decode import Decoded, decode_records
 from tapedeck.log.plan import Plan, Range
 from tapedeck.log.read import read as read_log
 from tapedeck.log.resolve import resolve
+from tapedeck.message import TAG_OF
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, parse_duration
@@ -22,6 +23,10 @@ from tapedeck.store.documents import Stored
 from tapedeck.store.library import Library
 from tapedeck.store.positions import Position
 from tapedeck.store.window import between, beyond, build, joined
+from tapedeck.unpack import about
+
+FEW = 32
+"""So many symbols are sought in each record's bytes; of more, all records are decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +79,10 @@ def up_to_now(
     found = {}
     backfills = frozenset({pins.backfill.number})
     for home in sorted(set(homes.values())):
-        fresh, voids = _log(settings, one.kind, plan, home, saved)
+        own = [symbol for symbol in symbols if homes[symbol] == home]
+        fresh, voids = _log(settings, one.kind, own, plan, home, saved)
         tails = {}
-        for symbol in (symbol for symbol in symbols if homes[symbol] == home):
+        for symbol in own:
             tail = fresh.of(symbol)
             if len(tail):
                 through = [
@@ -114,9 +120,14 @@ def _documents(
 
 
 def _log(
-    settings: Settings, kind: str, plan: Plan, home: int, saved: Mapping[tuple[str, int], Position]
+    settings: Settings,
+    kind: str,
+    symbols: Sequence[str],
+    plan: Plan,
+    home: int,
+    saved: Mapping[tuple[str, int], Position],
 ) -> tuple[Columns, Columns | None]:
-    """Messages of a kind and voids, from the saved positions on."""
+    """Messages of a kind and of these symbols, and voids, from the saved positions on."""
     ranges = []
     for r in plan.of(home):
         known = saved.get((r.topic_id, home))
@@ -126,7 +137,7 @@ def _log(
     messages: list[Columns] = []
     wide = plan.slice.widen(plan.margin)
     voids: list[Columns] = []
-    for decoded in _decoded(settings, plan, ranges):
+    for decoded in _decoded(settings, plan, ranges, kind, symbols):
         if kind in decoded.messages:
             messages.append(between(decoded.messages[kind], wide))
         if decoded.voids is not None:
@@ -156,12 +167,17 @@ def _earlier(
         for r in narrow.of(home)
         if r.topic_id == backfill_id and r.start < below
     ]
-    voids = [decoded.voids for decoded in _decoded(settings, plan, ranges) if decoded.voids is not None]
-    return concat("void", voids) if voids else None
+    found = (decoded.voids for decoded in _decoded(settings, plan, ranges, "void", ()))
+    return _together(*found)
 
 
-def _decoded(settings: Settings, plan: Plan, ranges: Iterable[Range]) -> Iterator[Decoded]:
+def _decoded(
+    settings: Settings, plan: Plan, ranges: Iterable[Range], kind: str, symbols: Sequence[str]
+) -> Iterator[Decoded]:
+    """Messages of a kind and of these symbols, and voids; others too where the symbols are many."""
     for records in read_log(settings, ranges):
+        if len(symbols) <= FEW:  # of a partition's many symbols, so nearly nothing is left to decode
+            records = records.take(np.flatnonzero(about(records.values, TAG_OF[kind], symbols)))
         yield decode_records(records, plan.partitions)
 
 
