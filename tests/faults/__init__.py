@@ -3,3 +3,5 @@
 import os
 
 SEEDS = range(int(os.environ.get("FAULT_SEEDS", "2")))
+ONCE = SEEDS if "FAULT_SEEDS" in os.environ else range(1)
+"""For what starts servers of its own."""
