@@ -10,6 +10,7 @@ import pytest
 
 from tapedeck.jobs import plans, receipts
 from tapedeck.log import client
+from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, format_time
 from tests.dags import runs
@@ -39,19 +40,19 @@ def conf(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def waiting(stack: AirflowStack, run: str, patience: float = 120.0) -> None:
+def waiting(stack: AirflowStack, run: str, patience: float = 120.0, dag: str = "replay") -> None:
     """Return once the run waits for a person."""
     deadline = time.monotonic() + patience
-    path = f"/api/v2/dags/replay/dagRuns/{run}/taskInstances/approval"
+    path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/approval"
     while stack.api.call("GET", path)["state"] != "awaiting_input":
         assert time.monotonic() < deadline, "the run has not begun to wait"
         time.sleep(0.2)
 
 
-def answer(stack: AirflowStack, run: str, user: str, choice: str) -> str:
+def answer(stack: AirflowStack, run: str, user: str, choice: str, dag: str = "replay") -> str:
     """Answer as a user; what Airflow says to it."""
     said = stack.as_user(user).call(
-        "PATCH", f"/api/v2/dags/replay/dagRuns/{run}/taskInstances/approval/-1/hitlDetails",
+        "PATCH", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/approval/-1/hitlDetails",
         {"chosen_options": [choice], "params_input": {}}, allow=(403, 409),
     )  # fmt: skip
     return str(said.get("detail", "taken"))
@@ -120,3 +121,31 @@ def test_only_the_plan_writes_nothing_and_waits_for_nobody(
     assert (done.state, set(done.states("copy").values())) == ("success", {"skipped"})
     assert done.said("plan")[-1] == "only the plan was asked for: nothing is written"
     assert not exists(settings, asked)
+
+
+def test_a_void_of_much_waits_for_the_right_person_and_a_rejected_one_voids_nothing(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    runs.loaded(airflow_stack.api, "void")
+    asked = {
+        "vendor": VENDOR, "src": 1900, "symbols": ["MANYUSDT"], "reason": "prices in cents",
+        "start_exact": format_time(OF.start), "end_exact": format_time(OF.end),
+    }  # fmt: skip
+
+    def voided() -> int:
+        found = timeline(VENDOR, settings).count(OF.start, OF.end, symbols=["MANYUSDT"])
+        return found.voided
+
+    for choice, state, count in (("Reject", "failed", 0), ("Approve", "success", MANY)):
+        run = runs.start(airflow_stack.as_user("uma"), "void", asked)
+        waiting(airflow_stack, run, dag="void")
+        assert voided() == 0
+        assert "is not a respondent" in answer(airflow_stack, run, "uma", choice, dag="void")
+        assert answer(airflow_stack, run, "olga", choice, dag="void") == "taken"
+        done = runs.wait(airflow_stack.api, "void", run)
+        assert (done.state, voided()) == (state, count), done.tasks
+    receipt = receipts.find(settings, done.result("write", 0)["id"])
+    assert (receipt.job, receipt.who, receipt.counts["voided"]) == ("void", "uma", MANY)
+    bad = runs.run(airflow_stack.api, "void", {**asked, "src": None})
+    assert (bad.state, bad.tries("plan")) == ("failed", {1})
+    assert bad.errors("plan")[0].startswith("no source is named")

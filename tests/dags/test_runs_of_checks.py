@@ -79,6 +79,19 @@ def test_a_document_that_is_gone_is_mended_and_the_next_run_is_silent(
         assert (again.result("report", 0)["verdict"], again.result("report", 0)["findings"]) == ("pass", [])
 
 
+def test_a_recorded_slice_is_drilled_by_hand_and_nothing_else_is_done(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    before = receipts.recent(settings, 1, VENDOR, "reconcile")
+    done = runs.run(airflow_stack.api, "reconcile", {**asked(), "drill": True, "seeds": 1})
+    assert done.state == "success", done.tasks
+    assert done.states("drill") == {VENDOR: "success"}
+    scores = {one["fault"]: one for one in done.result("drill", 0)["scores"]}
+    assert (scores["drop"]["recall"], scores["drop"]["precision"]) == (1.0, 1.0)
+    assert any(line.startswith("drop | ") for line in done.said("drill", 0))
+    assert receipts.recent(settings, 1, VENDOR, "reconcile") == before
+
+
 def test_bad_input_fails_the_first_task_at_once(airflow_stack: AirflowStack, settings: Settings) -> None:
     for dag in ("gap_check", "reconcile"):
         done = runs.run(airflow_stack.api, dag, {"vendors": ["binance_usd"]}, interval=OF)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tapedeck.checks import proof, reconcile
+from tapedeck.checks import findings, proof, reconcile
 from tapedeck.checks.report import Report
 from tapedeck.jobs.origin import Origin
 from tapedeck.log.decode import decode_records
@@ -17,7 +17,7 @@ from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, read_range
 from tapedeck.settings import Settings
 from tapedeck.slices import NS
-from tapedeck.store import database, ledger, library
+from tapedeck.store import database, documents, ledger, library, tallies
 from tapedeck.store.facts import total
 from tapedeck.store.ledger import Ledger, catch_up, covered
 from tapedeck.store.rebuild import rebuild
@@ -179,3 +179,30 @@ def test_the_ledger_balances_to_the_record(settings: Settings, log: Published) -
     records = sum(r.stop for r in everything(log))
     rows, _ = ledger.within(settings, VENDOR, OF.widen(86_400 * NS))
     assert total(rows)[0] == records
+
+
+def test_what_differs_where_kafka_has_deleted_the_log_is_a_finding_by_the_ledger(
+    settings: Settings,
+    log: Published,  # noqa: F811
+) -> None:
+    second = OF.start + 600 * NS
+    log.cut(150)
+
+    def found(repair: bool = False) -> list[Any]:
+        origin = Origin(who="test", started=time.time_ns())
+        report = reconcile.reconcile(settings, VENDOR, OF, origin=origin, quick=True, repair=repair)
+        return [(f.check, f.reason, f.symbol, f.kind, f.start, f.messages, f.status) for f in report.findings]
+
+    assert found() == []
+    trades = library.ensure(settings, VENDOR)["trade"]
+    home = log.partition()
+    with tallies.marked(trades, [(home, second)]):  # as a writer that lost a document would
+        trades.collection.delete_one({"_id": documents.document_id(second, "BTCUSDT")})
+    [one] = found()
+    assert one == ("ledger", "writer", "*", "trade", second, 60, "open")
+    assert found(repair=True) == [one]  # nothing holds what it lacks
+    database.collection(settings, ledger.COLLECTION).delete_many({"partition": home})
+    [other] = found()
+    assert other[:3] == ("ledger", "expired", "*")
+    assert other[5] == 150
+    assert [f.status for f in findings.listed(settings, VENDOR) if f.reason == "writer"] == ["closed"]

@@ -14,8 +14,11 @@ from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import meta
 from tapedeck.log.timeline import timeline
+from tapedeck.reports import home
+from tapedeck.reports.doors import report
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice
+from tapedeck.slices import NS, Slice, format_time
+from tapedeck.store.read import read
 from tapedeck.store.rebuild import rebuild
 from tapedeck.tape.sender import Sender
 from tests.published import HOUR, T0, VENDOR, Published, environment, trade
@@ -98,6 +101,37 @@ def test_a_void_that_was_killed_is_run_again_and_the_windows_follow(
     assert held(log.settings) == [(2 if 10 <= i < 20 else 1, i) for i in range(40)]
 
 
+def test_a_reader_as_of_before_sees_what_was_and_the_days_report_tells_of_it(log: Published) -> None:
+    before = time.time_ns()
+    whole = read(f"{VENDOR}.trade", "BTCUSDT", T0, T0 + HOUR, tail=False, settings=log.settings)
+    one = job.order(log.settings, VENDOR, OF, 1, "prices in cents", ("BTCUSDT",))
+    job.void(log.settings, one, origin=Origin(who="ada", started=time.time_ns()))
+    now, then = (
+        read(f"{VENDOR}.trade", "BTCUSDT", T0, T0 + HOUR, tail=False, as_of=at, settings=log.settings)
+        for at in (None, before)
+    )
+    assert then.equals(whole)
+    assert not now.equals(whole)
+    day = report(VENDOR, format_time(T0)[:10], settings=log.settings)
+    [told] = day.order["voids"]
+    names = ("src", "symbols", "reason", "who", "messages")
+    assert tuple(told[name] for name in names) == (1, ["BTCUSDT"], "prices in cents", "ada", 10)
+    page = home.page(log.settings, f"{VENDOR}/{day.day}.html").decode()
+    assert "prices in cents" in page
+
+
+def test_a_day_s_few_messages_are_voided_unasked_and_no_more_than_were_approved(log: Published) -> None:
+    log.load([trade(T0 + 100 * NS + i, 1000 + i, "MANY", 1008) for i in range(20_000)], src=1008)
+    rebuild(log.settings, VENDOR, Slice(T0, T0 + HOUR))
+    few = job.order(log.settings, VENDOR, OF, 1, "x", ("BTCUSDT",))
+    assert job.exceeded(log.settings, few, job.foresee(log.settings, few)) == []
+    many = job.order(log.settings, VENDOR, Slice(T0, T0 + HOUR), 1, "x")
+    assert len(job.exceeded(log.settings, many, job.foresee(log.settings, many))) == 1
+    with pytest.raises(BadInput, match="take out 80 messages, and 79 were approved"):
+        job.void(log.settings, many, origin=Origin(who="ada", started=time.time_ns()), approved=79)
+    assert len(held(log.settings)) == 40
+
+
 def test_what_makes_no_sense_is_refused_in_one_sentence(log: Published) -> None:
     for of, src, reason, why in (
         (OF, 7, "x", "never had a source 7 (it had: 1, 2)"),
@@ -123,9 +157,16 @@ def test_the_verb_shows_its_plan_writes_nothing_then_and_gives_a_receipt(
     shown = capsys.readouterr().out
     assert "source 1, BTCUSDT: 10 messages (50 % of the slice): 10 trade" in shown
     assert run([*words, "--plan", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["plan"] == {"standing": {"trade": 10}, "of": 20, "voided": 0}
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["plan"] == {"standing": {"trade": 10}, "of": 20, "voided": 0}
+    assert planned["approval"] == [
+        "it would take out 10 messages, more than 0.1% of the 80 that Arctic holds of those days"
+    ]
+    for more, why in (([], "give --approve 10"), (["--approve", "9"], "and 9 were approved")):
+        assert run([*words, *more]) == 2
+        assert why in capsys.readouterr().err
     assert meta.read(log.settings).extents == ()
-    assert run([*words, "--json"]) == 0
+    assert run([*words, "--approve", "10", "--json"]) == 0
     receipt = json.loads(capsys.readouterr().out)
     assert (receipt["job"], receipt["counts"]["voided"]) == ("void", 10)
     assert run(["receipts", "--job", "void"]) == 0

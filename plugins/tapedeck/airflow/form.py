@@ -17,6 +17,7 @@ FORMS: dict[str, Callable[[], Form]] = {
     "replay": params.replay_form,
     "nightly_backfill": params.backfill_form,
     "reconcile": params.reconcile_form,
+    "void": params.void_form,
 }
 """By DAG."""
 _HEADS = {
@@ -28,6 +29,10 @@ _HEADS = {
     "reconcile": (
         "Reconcile a slice",
         "Holds the log against Arctic, and mends the windows that differ from the log.",
+    ),
+    "void": (
+        "Void a slice",
+        "Says that what a source sent in a slice is no data; the log keeps it, windows are built without it.",
     ),
 }
 _PICKED = ("start", "end")

@@ -27,6 +27,12 @@ def backfill_form() -> Form:
     return {**some_vendors(), **times(), **dry_run(), **exact_times()}
 
 
+def void_form() -> Form:
+    """The fields of the DAG `void`, for Airflow's form and for ours."""
+    symbols = {"symbols": selection()["symbols"]}
+    return {**one_vendor(), **voided(), **times(), **dry_run(), **symbols, **exact_times()}
+
+
 def reconcile_form() -> Form:
     """The fields of the DAG `reconcile`, for Airflow's form and for ours."""
     return {**some_vendors(), **times(), **repair(), **quick(), **exact_times(), **drill()}
@@ -102,6 +108,20 @@ def selection() -> dict[str, Param]:
         "kinds": Param(
             [], type=["null", "array"], items={"type": "string"}, examples=list(KINDS), title="Kinds",
             description="Only these. Empty: all", section=_SOME,
+        ),
+    }  # fmt: skip
+
+
+def voided() -> dict[str, Param]:
+    """Whose messages are no data, and why."""
+    return {
+        "src": Param(
+            None, type=["null", "integer"], minimum=1, title="Source",
+            description="Whose messages: a collector's number, or a file's as its receipts name it",
+        ),
+        "reason": Param(
+            None, type=["null", "string"], title="Reason",
+            description="Why they are no data, in a sentence: prices in cents. It stays in the log",
         ),
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ That proves what was written; what the disk holds is proved by decoding it (`sto
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Proof:
     """Records in the log that are no messages."""
     entered: int
     """Of those, how many MongoDB knows of."""
+    at: dict[Place, tuple[Tally, tuple[Tally, Tally, Tally]]] = field(default_factory=dict)
+    """Where they differ, what the ledger and what the tallies say."""
 
     @property
     def holds(self) -> bool:
@@ -94,14 +96,15 @@ def prove(
                     sums[one.kind, one.partition, one.start] = one.tallies
     places = sorted({*log, *sums})
     differing = tuple(
-        at for at in places if log.get(at, Tally()) != (s := sums.get(at, NOTHING))[0] + s[1] + s[2]
+        one for one in places if log.get(one, Tally()) != (s := sums.get(one, NOTHING))[0] + s[1] + s[2]
     )
     by_kind = {kind: _total(t for at, t in log.items() if at[0] == kind) for kind in KINDS}
     arctic = {}
     for kind in KINDS:
         of = [t for at, t in sums.items() if at[0] == kind]
         arctic[kind] = (_total(t[0] for t in of), _total(t[1] for t in of), _total(t[2] for t in of))
-    return Proof(by_kind, arctic, differing, bad, entered)
+    said = {place: (log.get(place, Tally()), sums.get(place, NOTHING)) for place in differing}
+    return Proof(by_kind, arctic, differing, bad, entered, said)
 
 
 def _entered(settings: Settings, vendor: str, of: Slice, partition: int | None) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from tapedeck import digest
-from tapedeck.checks import findings, proof
+from tapedeck.checks import expired, findings, proof
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.checks.report import Progress, Report
 from tapedeck.checks.sides import NOTHING, Sides, Tallies, arctic_side, log_side, spans_to_judge
@@ -39,7 +39,7 @@ from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.window import CODE_VERSION
 
 JOB = "reconcile"
-CHECKS = ("windows", "entries")
+CHECKS = ("windows", "entries", expired.CHECK)
 MOST = 200
 """So many findings of a partition travel and are kept; the rest is counted."""
 MS = 1_000_000
@@ -50,6 +50,8 @@ class Part(Struct, frozen=True, kw_only=True):
 
     partition: int
     spans: dict[str, Slice]
+    gone: dict[str, Slice] = {}
+    """Of `spans`' slice, what Kafka no longer holds, which was held against the ledger."""
     found: list[Finding] = []
     left: list[Finding] = []
     """Of what was found, what is still so after the repair."""
@@ -91,8 +93,11 @@ def part(
     spans, notes = spans_to_judge(settings, plan, partition, libraries, order.slice)
     sides, wrong = _look(settings, order, plan, partition, libraries, spans)
     entries = _not_entered(settings, sides.undecodable)
+    whole, _ = spans_to_judge(settings, plan, partition, libraries, order.slice, expired=True)
+    gone = expired.spans(whole, spans)
+    lost = list(expired.differing(settings, plan, partition, libraries, gone))[:MOST]
     found = [_of_window(order.vendor, partition, one) for one in wrong[:MOST]]
-    found += _of_entries(order.vendor, entries)
+    found += [*_of_entries(order.vendor, entries), *lost]
     before = _digest(sides)
     balance = _balance(settings, partition, sides)
     made, left, repaired, withheld = before, found, 0, False
@@ -104,6 +109,7 @@ def part(
             repaired = _repair(settings, order, partition, libraries, wrong, entries)
             sides, wrong = _look(settings, order, plan, partition, libraries, spans)
             still = {one.id for one in (_of_window(order.vendor, partition, w) for w in wrong)}
+            still |= {one.id for one in lost}
             still |= {one.id for one in _of_entries(order.vendor, _not_entered(settings, sides.undecodable))}
             left = [one for one in found if one.id in still]
             balance = _balance(settings, partition, sides)
@@ -111,6 +117,7 @@ def part(
     return Part(
         partition=partition, spans=spans, found=found, left=left, unlisted=max(0, len(wrong) - MOST),
         balance=balance, before=before, after=made, repaired=repaired, withheld=withheld, notes=notes,
+        gone=gone,
     )  # fmt: skip
 
 
@@ -362,7 +369,8 @@ def _spelled(tallies: Tallies) -> dict[str, Any]:
 
 def _judged(parts: Sequence[Part], of: Slice) -> Slice:
     """The slice of whole windows in which findings that were not found again are gone."""
-    spans = [span for one in parts for span in one.spans.values() if span.end > span.start]
+    spans = [span for one in parts for span in (*one.spans.values(), *one.gone.values())
+             if span.end > span.start]  # fmt: skip
     if not spans:
         return Slice(of.start, of.start)
     return Slice(min(s.start for s in spans), max(s.end for s in spans))

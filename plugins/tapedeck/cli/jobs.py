@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tapedeck import endpoints, settings
+from tapedeck.errors import BadInput
 from tapedeck.jobs.origin import Origin, person
 from tapedeck.slices import parse_slice
 
@@ -129,36 +130,52 @@ def backfill(vendor: str, start: str, end: str, only_plan: bool, as_json: bool) 
 @click.option("--symbols", help="Only these, comma-separated, as the vendor writes them.")
 @click.option("--reason", required=True, help="Why, in a sentence; it stays in the log.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would be voided; write nothing.")
+@click.option("--approve", type=click.IntRange(min=0), default=None, help="So many messages, as planned.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt (or the plan) as one JSON object.")
 def void(
     vendor: str, start: str, end: str, src: int, symbols: str | None, reason: str, only_plan: bool,
-    as_json: bool,
+    approve: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Say that what a source sent in [START, END) is no data: a vendor's garbage, say.
 
     The log keeps it all; a record says what is void, and the windows are rebuilt without it. Repeated, it
-    voids nothing twice.
+    voids nothing twice. What takes out more than 0.1 % of a day's messages must be approved, by how many:
+    typed at a terminal, or with --approve N as the plan says; in Airflow, DAG void, somebody else approves.
 
     \b
-    Example:
+    Examples:
       tapedeck void binance_usdm 2h 1h --src 1 --symbols BTCUSDT --reason "prices in cents" --plan
+      tapedeck void binance_usdm 2h 1h --src 1 --symbols BTCUSDT --reason "prices in cents" --approve 3600
     """
     from tapedeck.jobs import void as job
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
     origin = Origin(who=person(), started=time.time_ns())
     order = job.order(deck, vendor, of, src, reason, _list(symbols))
-    if only_plan or not as_json:
-        foreseen = job.foresee(deck, order)
-        if only_plan and as_json:
-            click.echo(msgspec.json.encode({"order": order, "plan": foreseen}))
-        else:
-            for line in job.shown(order, foreseen):
-                click.echo(line, err=not only_plan)
-    if not only_plan:
-        with progress_of("partitions") as progress:
-            receipt = job.void(deck, order, origin=origin, progress=progress)
-        _show(receipt, as_json)
+    foreseen = job.foresee(deck, order)
+    why = job.exceeded(deck, order, foreseen)
+    if only_plan and as_json:
+        click.echo(msgspec.json.encode({"order": order, "plan": foreseen, "approval": why}))
+    elif only_plan or not as_json:
+        for line in (*job.shown(order, foreseen), *(f"needs an approval: {one}" for one in why)):
+            click.echo(line, err=not only_plan)
+    if only_plan:
+        return
+    if why and approve is None:
+        approve = _approved(foreseen.messages, why)
+    with progress_of("partitions") as progress:
+        receipt = job.void(deck, order, origin=origin, approved=approve, progress=progress)
+    _show(receipt, as_json)
+
+
+def _approved(messages: int, why: Sequence[str]) -> int:
+    """What a person types to approve it. Raises BadInput where there is no terminal, or it is another."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput(f"{why[0]}: look at it with --plan, then give --approve {messages}")
+    typed = click.prompt(f"type the number of messages to void ({messages:,})", err=True, default="")
+    if typed.replace(",", "").strip() != str(messages):
+        raise BadInput("that is not the number of messages, so nothing was voided")
+    return messages
 
 
 @click.command()

@@ -23,7 +23,8 @@ from tapedeck.log.timeline import timeline
 from tapedeck.message import WHOLE_FEED, check_symbol
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
-from tapedeck.slices import Slice, format_time, parse_duration
+from tapedeck.slices import NS, Slice, format_time, parse_duration
+from tapedeck.store import database, library, tallies
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Rebuilt
 from tapedeck.store.window import CODE_VERSION
@@ -32,6 +33,9 @@ from tapedeck.tape.history import History
 from tapedeck.tape.sender import Sender
 
 JOB = "void"
+SHARE = 0.001
+"""Of a day's messages, what a void may take out unasked (DESIGN §7)."""
+DAY = 86_400 * NS
 LONGEST_REASON = 500
 
 
@@ -108,17 +112,44 @@ def foresee(settings: Settings, one: Order) -> Foreseen:
     return Foreseen(standing={kind: n for kind, n in standing.items() if n}, of=of, voided=voided)
 
 
+def exceeded(settings: Settings, one: Order, foreseen: Foreseen) -> list[str]:
+    """Why the void needs a person's approval, in sentences; none where it needs none: it would take out no
+    more than SHARE of the messages that Arctic holds of its days. Reads sums, no messages."""
+    start = one.slice.start // DAY * DAY
+    of = Slice(start, -(-one.slice.end // DAY) * DAY)
+    libraries = library.ensure(settings, one.vendor)
+    with database.answering(settings):
+        held = sum(s.tallies[0].messages for s in tallies.read(libraries.values(), of))
+    if foreseen.messages <= SHARE * held:
+        return []
+    return [
+        f"it would take out {foreseen.messages:,} messages, more than {SHARE:.1%} of the {held:,} that "
+        "Arctic holds of those days"
+    ]
+
+
 def void(
-    settings: Settings, one: Order, *, origin: Origin, progress: Progress = lambda done, total: None
+    settings: Settings,
+    one: Order,
+    *,
+    origin: Origin,
+    approved: int | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Receipt:
     """Publish the void, rebuild the windows, give the receipt. `progress` is told of partitions.
 
-    Where nothing of the source stands in the slice only the windows are looked at. Raises BadInput where a
-    load or a void of this source is at work, Unavailable; safe to run again.
+    `approved`: how many messages somebody agreed to, where that was asked for. Where nothing of the source
+    stands in the slice only the windows are looked at. Raises BadInput where a load or a void of this source
+    is at work, or more would be voided than was approved; Unavailable; safe to run again.
     """
     role = f"load of {one.vendor}-{one.src}"
     with lock.held(settings.state / "load", role, remedy="or wait until it is done"):
         foreseen = foresee(settings, one)
+        if approved is not None and foreseen.messages > approved:
+            raise BadInput(
+                f"the void would take out {foreseen.messages:,} messages, and {approved:,} were approved: "
+                "look at its plan again"
+            )
         if foreseen.messages:
             _publish(settings, one)
     # A copy stands again where what it was a copy of is void, up to a margin away.

@@ -14,6 +14,7 @@ from msgspec import to_builtins
 from tapedeck.checks import remedy
 from tapedeck.checks.findings import Finding
 from tapedeck.jobs import receipts
+from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import quarantine
 from tapedeck.log.plan import Plan
 from tapedeck.partitions import partition_of
@@ -49,6 +50,7 @@ class Facts:
     balance: list[dict[str, int]] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
     receipts: list[receipts.Receipt] = field(default_factory=list)
+    voids: list[Receipt] = field(default_factory=list)
     entries: list[quarantine.Entry] = field(default_factory=list)
     heard: dict[int, tuple[Slice, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -157,6 +159,7 @@ def compose(
             "duplicates": sum(b["duplicates"] for b in facts.balance),
             "voided": sum(b["voided"] for b in facts.balance),
             "undecodable": sum(b["undecodable"] for b in facts.balance),
+            "voids": [_void(r) for r in sorted(facts.voids, key=lambda r: (r.start, r.end, r.id))],
             **{name: facts.counts.get(name, 0) for name in ("reorders", "resets")},
             **{
                 name: sum(s["order"][name] for s in symbols)
@@ -376,6 +379,15 @@ def _plan(plan: Plan | None) -> dict[str, Any]:
             for r in plan.ranges
             if r.stop > r.start
         ],
+    }  # fmt: skip
+
+
+def _void(receipt: receipts.Receipt) -> dict[str, Any]:
+    """What somebody said is no data, and why."""
+    asked = {name: receipt.asked.get(name) for name in ("src", "symbols", "reason")}
+    return {
+        "receipt": receipt.id, "start": receipt.start, "end": receipt.end, **asked,
+        "who": receipt.who, "messages": receipt.counts.get("voided", 0),
     }  # fmt: skip
 
 

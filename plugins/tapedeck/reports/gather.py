@@ -169,11 +169,10 @@ def _compared(settings: Settings, on: Ground, reads: Sequence[PartRead], facts: 
         differ = [f for one in parts for f in one.found]
         findings.record(settings, on.vendor, reconcile.CHECKS, judged, differ, RUN)
     facts.found = [f for f in findings.listed(settings, on.vendor) if on.of.start <= f.at < on.of.end]
-    facts.receipts = [
-        r
-        for r in receipts.recent(settings, limit=1000, vendor=on.vendor)
-        if r.job in ("backfill", "reconcile") and on.of.meets(*span_of(r))
-    ]
+    known = receipts.recent(settings, limit=1000, vendor=on.vendor)
+    met = [r for r in known if on.of.meets(*span_of(r))]
+    facts.receipts = [r for r in met if r.job in ("backfill", "reconcile")]
+    facts.voids = [r for r in met if r.job == "void" and r.outcome == "written"]
     facts.entries = quarantine.standing(settings, on.vendor, on.of)
     facts.heard = coverage.coverage(settings, on.vendor, on.of)
 

@@ -180,6 +180,15 @@ def covered(settings: Settings, r: Range) -> Runs:
         return union((a, b) for d in found for a, b in d["runs"])
 
 
+def runs(settings: Settings, topic_id: str, partition: int) -> Runs:
+    """The offsets of a partition that the ledger has facts of, also of those that Kafka has deleted."""
+    prefix = f"{topic_id}|{partition}|"
+    query = {"_id": {"$gte": prefix, "$lt": f"{prefix}~"}}
+    with database.answering(settings):
+        found = database.collection(settings, COLLECTION).find(query, {"runs": 1})
+        return union((a, b) for d in found for a, b in d["runs"])
+
+
 def catch_up(
     settings: Settings, vendor: str, ranges: Iterable[Range], pins: Sequence[TopicPin]
 ) -> list[tuple[Range, int, int]]:
