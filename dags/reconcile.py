@@ -67,21 +67,9 @@ def reconcile() -> None:
     @in_one_sentence
     def plan(of: Json) -> Json:
         """Freeze one vendor's plan."""
-        from msgspec import to_builtins
+        from tapedeck.airflow import connections, told
 
-        from tapedeck.airflow import connections
-        from tapedeck.checks import reconcile as job
-        from tapedeck.jobs import plans
-        from tapedeck.slices import Slice
-
-        settings = connections.load()
-        order, frozen = job.prepare(settings, of["vendor"], Slice(of["start"], of["end"]))
-        if frozen is None:
-            say("nothing is recorded of %s yet", order.vendor)
-        else:
-            plans.keep(settings, frozen)
-        found: Json = to_builtins(order)
-        return found
+        return told.planned(connections.load(), of, say)
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
     @in_one_sentence

@@ -74,6 +74,17 @@ def drilled(settings: Settings, of: Json, seeds: int, say: Callable[..., None]) 
     return made.to_json()
 
 
+def planned(settings: Settings, of: Json, say: Callable[..., None]) -> dict[str, Any]:
+    """Freeze and keep one vendor's plan; gives its order."""
+    order, frozen = reconcile.prepare(settings, of["vendor"], Slice(of["start"], of["end"]))
+    if frozen is None:
+        say("nothing is recorded of %s yet", order.vendor)
+    else:
+        plans.keep(settings, frozen)
+    found: dict[str, Any] = to_builtins(order)
+    return found
+
+
 def compared(settings: Settings, order: Json, partition: int, form: Json) -> dict[str, Any]:
     """Reconcile one partition as the form says, mending what a scheduled run may."""
     asked = convert(order, reconcile.Order)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from tapedeck.errors import BadInput
 from tapedeck.jobs import backfill, plans, receipts
 from tapedeck.jobs.backfill import Progress
+from tapedeck.jobs.limits import SHARE
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import client, meta, topics
@@ -33,8 +34,6 @@ from tapedeck.tape.history import History
 from tapedeck.tape.sender import Sender
 
 JOB = "void"
-SHARE = 0.001
-"""Of a day's messages, what a void may take out unasked (DESIGN §7)."""
 DAY = 86_400 * NS
 LONGEST_REASON = 500
 
