@@ -26,7 +26,9 @@ def main(vendor: str, src: int, address: str, parent: int | None) -> None:
         warn = logs.teller(deck, "taper", "warning", vendor=vendor, src=src)
         table = deck.vendor(vendor)
         show = health.Teller(health.half_file(deck, "taper", vendor, src), "taper")
-        bus = buses.open(address or table.bus, vendors.get(vendor), table.symbols, table.silence_seconds)
+        bus = buses.open(
+            address or table.bus, vendors.get(vendor), table.symbols, table.silence_seconds, deck.tape.queue
+        )
         try:
             tape(deck, vendor, src, bus, ending.asked, warn, show=show)
         finally:

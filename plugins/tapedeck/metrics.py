@@ -91,6 +91,11 @@ TAPER_STAMP_LEAD = _metric(
     "bytes and a new taper starts above the last stamp of the old one (DESIGN §2.1).",
 )  # fmt: skip
 
+TAPER_BEHIND = _metric(
+    "tapedeck_taper_behind_seconds", _G, "s",
+    "For how long more has waited on the bus than is taken at once; 0 while the taper keeps up.",
+)  # fmt: skip
+
 # The collector, which looks after both halves and their disk.
 COLLECTOR_STARTS = _metric(
     "tapedeck_collector_starts_total", _C, "times",

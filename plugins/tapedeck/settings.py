@@ -113,6 +113,12 @@ class Tape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     segment_age: str = "5m"
     segment_bytes: Count = 256 * 2**20
+    sync: str = "1s"
+    """How often the open segment is brought to the disk, beside the work: what a power loss may cost. `0s`:
+    only when a segment is closed."""
+    queue: Count = 1_000_000
+    """Messages that wait in memory for a taper that is starved (some 300 MB); what is more waits with the
+    bus, which drops it or ends the connection."""
     keep_age: str = "14d"
     """Longer than Kafka keeps the log: the tape is what a lost log is published from again."""
     keep_bytes: Annotated[int, Meta(ge=0)] = 0
@@ -486,6 +492,7 @@ def _check(settings: Settings, path: Path | None, sources: Mapping[str, str]) ->
         ("approval.wait", settings.approval.wait),
         ("tape.segment_age", settings.tape.segment_age),
         ("tape.keep_age", settings.tape.keep_age),
+        ("tape.sync", settings.tape.sync),
         ("writer.grace", settings.writer.grace),
         ("writer.late_every", settings.writer.late_every),
         ("writer.session", settings.writer.session),

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from tapedeck.buses.bus import Bus, Change, Image, Venue
+from tapedeck.buses.bus import QUEUE, Bus, Change, Image, Venue
 from tapedeck.errors import BadInput
 
-__all__ = ["Bus", "Change", "Image", "Venue", "check", "nats_url", "open", "zeromq_endpoint"]
+__all__ = ["QUEUE", "Bus", "Change", "Image", "Venue", "check", "nats_url", "open", "zeromq_endpoint"]
 
 _FORMS = (
     "write it as zmq:tcp://host:port, websocket (the venue itself), websocket:wss://host or "
@@ -18,27 +18,29 @@ _FORMS = (
 _TOKEN = re.compile(r"[^\s.*>]+|\*")
 
 
-def open(address: str, vendor: Venue, symbols: Sequence[str], silence: float = 60.0) -> Bus:
+def open(
+    address: str, vendor: Venue, symbols: Sequence[str], silence: float = 60.0, queue: int = QUEUE
+) -> Bus:
     """Subscribe to the bus at that address (`bus` in a vendor's settings).
 
     `zmq:tcp://host:port` hears all that is published there. `websocket` asks the venue itself for these
     symbols; `websocket:wss://host` asks another host, and one with a path is used as it stands.
     `nats:nats://host:port/subject` hears a subject, wildcards included. A WebSocket that brings nothing for
-    `silence` seconds is connected again. It need not be up yet. Raises BadInput for
-    any other form, or for no symbols where they are needed.
+    `silence` seconds is connected again. At most `queue` payloads wait in memory. It need not be up yet.
+    Raises BadInput for any other form, or for no symbols where they are needed.
     """
     where = check(address, vendor, symbols)
     if address.startswith("zmq:"):
         from tapedeck.buses.zeromq import ZeromqBus
 
-        return ZeromqBus(where)
+        return ZeromqBus(where, queue)
     if address.startswith("nats:"):
         from tapedeck.buses.nats import NatsBus
 
-        return NatsBus(where)
+        return NatsBus(where, queue=queue)
     from tapedeck.buses.websocket import WebsocketBus
 
-    return WebsocketBus(where, vendor, symbols, silence=silence)
+    return WebsocketBus(where, vendor, symbols, silence=silence, queue=queue)
 
 
 def check(address: str, vendor: Venue, symbols: Sequence[str]) -> str:

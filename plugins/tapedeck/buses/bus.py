@@ -10,6 +10,9 @@ from msgspec import Struct
 from tapedeck.buses.stamping import Lines
 from tapedeck.clock import Stamps
 
+QUEUE = 1_000_000
+"""Payloads that may wait in memory for a taper."""
+
 
 class Change(Struct, frozen=True):
     """The bus was reached (`connected`) or lost; `why` says which end, or what went wrong."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
-from tapedeck.buses.bus import Change
+from tapedeck.buses.bus import QUEUE, Change
 from tapedeck.buses.stamping import Lines, stamped
 from tapedeck.clock import Stamps
 from tapedeck.errors import Unavailable
+
+FULL_SECONDS = 0.002
+"""Between two looks whether a full queue has room again."""
 
 
 class Lost(Exception):
@@ -22,17 +26,21 @@ class Lost(Exception):
 class Listener(ABC):
     """Hears one URL for as long as it lives.
 
+    At most `queue` payloads wait in memory for a taper that is starved; then nothing more is read, until the
+    other end has enough of that and ends the connection, which is told.
+
     The n-th try in a row that brought no payload waits a random time of up to `min(first × 2ⁿ, longest)`
     seconds, so that many collectors do not come back at once.
     """
 
     trouble = ""
 
-    def __init__(self, url: str, kind: str, first: float, longest: float) -> None:
+    def __init__(self, url: str, kind: str, first: float, longest: float, queue: int = QUEUE) -> None:
         self.address = f"{kind}:{shown(url)}"
         self._url = url
         self._first, self._longest = first, longest
         self._inbox: deque[bytes | Change] = deque()
+        self._queue = queue
         self._news = threading.Event()
         self._closing = threading.Event()
         self._is_connected = self._heard = False
@@ -108,6 +116,8 @@ class Listener(ABC):
         self._put(Change(False, why))
 
     def _put(self, item: bytes | Change) -> None:
+        while len(self._inbox) >= self._queue and not self._closing.is_set():
+            time.sleep(FULL_SECONDS)
         self._inbox.append(item)
         self._news.set()
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from nats.aio.client import Client
 from nats.errors import Error
 
+from tapedeck.buses.bus import QUEUE
 from tapedeck.buses.listener import Listener, Lost
 
 PING_SECONDS, MOST_PINGS = 5, 2
@@ -21,9 +22,9 @@ class NatsBus(Listener):
     Nothing is dropped here: a server that finds this reader too slow ends the connection, which is told.
     """
 
-    def __init__(self, url: str, *, first: float = 0.25, longest: float = 30.0) -> None:
+    def __init__(self, url: str, *, first: float = 0.25, longest: float = 30.0, queue: int = QUEUE) -> None:
         """`nats://[user:password@]host:port/subject`, or `tls://…`."""
-        super().__init__(url, "nats", first, longest)
+        super().__init__(url, "nats", first, longest, queue)
         self._server, self._subject = server_and_subject(url)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: asyncio.Event | None = None

@@ -15,6 +15,8 @@ class Lines(NamedTuple):
 
     messages: int
     data: bytes | memoryview
+    more: bool = False
+    """Whether it ended because it was enough, and not because nothing was waiting any more."""
 
 
 def stamped(payloads: Iterator[bytes], stamps: Stamps, most: int) -> Lines:
@@ -38,7 +40,9 @@ def stamped(payloads: Iterator[bytes], stamps: Stamps, most: int) -> Lines:
     count = len(lines)
     add(b"")
     data = b"\n".join(lines)
-    return Lines(count, data if plain and data.count(b"\n") == count else _escaped(lines[:-1]))
+    if not plain or data.count(b"\n") != count:
+        data = _escaped(lines[:-1])
+    return Lines(count, data, count == most)
 
 
 def _escaped(lines: list[bytes]) -> bytes:

@@ -10,11 +10,13 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tapedeck.buses.bus import Venue
+from tapedeck.buses.bus import QUEUE, Venue
 from tapedeck.buses.images import PACE, Images
 from tapedeck.buses.listener import Listener, Lost
 
 _LARGEST = 64 * 2**20
+_FRAMES = 1024
+"""So many wait in the client itself before it stops reading."""
 
 
 class WebsocketBus(Listener):
@@ -37,8 +39,9 @@ class WebsocketBus(Listener):
         silence: float = 60.0,
         quiet: float = 20.0,
         pace: float = PACE,
+        queue: int = QUEUE,
     ) -> None:
-        super().__init__(url, "websocket", first, longest)
+        super().__init__(url, "websocket", first, longest, queue)
         self._venue, self._symbols = venue, symbols
         self._silence, self._quiet, self._pace = silence, quiet, pace
         self._connection: ClientConnection | None = None
@@ -61,7 +64,7 @@ class WebsocketBus(Listener):
         wanted = [Subprotocol(venue.websocket_subprotocol)] if venue and venue.websocket_subprotocol else None
         try:
             with connect(
-                self._url, subprotocols=wanted, compression=None, max_size=_LARGEST, max_queue=None,
+                self._url, subprotocols=wanted, compression=None, max_size=_LARGEST, max_queue=_FRAMES,
                 close_timeout=2,
             ) as self._connection:  # fmt: skip
                 self._talk(self._connection)

@@ -9,7 +9,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from tapedeck import native
-from tapedeck.buses.bus import Change
+from tapedeck.buses.bus import QUEUE, Change
 from tapedeck.buses.stamping import Lines, stamped
 from tapedeck.clock import Stamps
 from tapedeck.errors import BadInput
@@ -23,19 +23,20 @@ _WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 class ZeromqBus:
     """Hears all that is published at one endpoint, and connects again for as long as it lives.
 
-    No high-water mark: the taper empties it at once, and a payload dropped here would be silent.
+    At most `queue` messages wait in memory for a taper that is starved; then nothing more is read, and what
+    the sender's own queue does not hold the sender drops: the vendor's sequences name it.
     A publisher that vanishes without a word is noticed by ZeroMQ's own heartbeats, within 15 s.
     """
 
     trouble = ""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, queue: int = QUEUE) -> None:
         """Subscribe at `tcp://host:port`. Raises BadInput where that is no endpoint."""
         self.address = f"zmq:{endpoint}"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         for option, value in (
-            (zmq.RCVHWM, 0),
+            (zmq.RCVHWM, queue),
             (zmq.LINGER, 0),
             (zmq.RECONNECT_IVL, 50),
             (zmq.RECONNECT_IVL_MAX, 1_000),
@@ -82,7 +83,7 @@ class ZeromqBus:
         stamps.floor = int(state[0])
         if state[4] and not count:
             raise zmq.ZMQError(int(state[4]))
-        return Lines(count, self._lines[: int(state[3])].data)
+        return Lines(count, self._lines[: int(state[3])].data, count == most or bool(state[1]))
 
     def changes(self) -> list[Change]:
         """See `Bus.changes`."""

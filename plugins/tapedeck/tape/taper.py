@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 from tapedeck import metrics
 from tapedeck.buses import Bus, Change
+from tapedeck.buses.stamping import Lines
 from tapedeck.clock import Clock, Stamps
 from tapedeck.errors import Unavailable
 from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, parse_duration
 from tapedeck.tape import lock, position
+from tapedeck.tape.behind import Behind
 from tapedeck.tape.compress import Compressor
 from tapedeck.tape.recover import recover
 from tapedeck.tape.room import Room
 from tapedeck.tape.segment import own_line
+from tapedeck.tape.sync import Sync
 from tapedeck.tape.write import TapeWriter
 
 BEAT_SECONDS = 1.0
@@ -62,6 +65,7 @@ def tape(
     with (
         lock.held(folder, "taper", LOCK_SECONDS),
         Compressor(folder, warn, PARTING_SECONDS) as compressor,
+        Sync(folder, parse_duration(settings.tape.sync) / NS) as sync,
     ):
         found = recover(folder)
         if found.cut:
@@ -74,10 +78,11 @@ def tape(
             segment_bytes=settings.tape.segment_bytes,
             segment_seconds=parse_duration(settings.tape.segment_age) / NS,
             closed=compressor.add,
+            sync=sync,
         )  # fmt: skip
         room = Room(folder, settings.tape.free_alarm, settings.tape.free_stop, warn)
         try:
-            messages = _record(bus, writer, stamps, stop, show, room)
+            messages = _record(bus, writer, stamps, stop, warn, show, room)
         except Unavailable:
             writer.close()  # without a goodbye: what is not recorded now is a gap
             raise
@@ -87,37 +92,46 @@ def tape(
 
 
 def _record(
-    bus: Bus, writer: TapeWriter, stamps: Stamps, stop: Callable[[], bool], show: Show, room: Room
+    bus: Bus,
+    writer: TapeWriter,
+    stamps: Stamps,
+    stop: Callable[[], bool],
+    warn: Callable[[str], None],
+    show: Show,
+    room: Room,
 ) -> int:
     """The loop: changes of the connection, payloads, a heartbeat each second; gives how many messages."""
     messages = connects = 0
     connected, offset = False, stamps.offset
     beat = time.monotonic()
     parting = float("inf")
+    behind = Behind(bus.address, warn, beat)
     while True:
         for change in bus.changes():
             if (
                 not change.connected
             ):  # what was received before the connection was lost is before it on the tape
-                messages += _take(bus, writer, stamps)
+                messages += _take(bus, writer, stamps).messages
             writer.write(_change_line(change, stamps))
             connected = change.connected
             connects += connected
         taken = _take(bus, writer, stamps)
-        messages += taken
+        messages += taken.messages
         room.look_if_due(writer.written)
         now = time.monotonic()
+        behind.note(taken.more, now)
         if now >= beat:
             error = stamps.slew()
             room.look()
             writer.rotate_if_old()
             writer.write(own_line("heartbeat", stamps.take()))
             show(
-                bus.trouble if connected else f"{bus.address} is not connected",
+                behind.trouble or bus.trouble if connected else f"{bus.address} is not connected",
                 {
                     metrics.TAPER_MESSAGES: messages,
                     metrics.TAPER_BYTES: writer.written,
                     metrics.TAPER_CONNECTS: connects,
+                    metrics.TAPER_BEHIND: behind.seconds,
                     metrics.TAPER_CLOCK_ERROR: error / NS,
                     metrics.TAPER_SLEWED: (stamps.offset - offset) / NS,
                     metrics.TAPER_STAMP_LEAD: max(0, stamps.floor - stamps.monotonic() - stamps.offset) / NS,
@@ -126,18 +140,18 @@ def _record(
             beat = now + BEAT_SECONDS - (now - beat) % BEAT_SECONDS
         if stop():
             parting = min(parting, now + PARTING_SECONDS)
-            if not taken or now >= parting:
+            if not taken.messages or now >= parting:
                 return messages
-        elif not taken:
+        elif not taken.messages:
             bus.wait(max(1, min(WAIT_MS, int((beat - now) * 1000))))
 
 
-def _take(bus: Bus, writer: TapeWriter, stamps: Stamps) -> int:
-    """Write what is waiting, at most a batch; gives how many messages that was."""
+def _take(bus: Bus, writer: TapeWriter, stamps: Stamps) -> Lines:
+    """Write what is waiting, at most a batch; gives it."""
     taken = bus.take(stamps, BATCH)
     if taken.messages:
         writer.write(taken.data)
-    return taken.messages
+    return taken
 
 
 def _change_line(change: Change, stamps: Stamps) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tapedeck.clock import Stamps
 from tapedeck.errors import Unavailable
 from tapedeck.tape.segment import Segment, own_line
+from tapedeck.tape.sync import Sync
 
 
 class TapeWriter:
@@ -29,12 +30,13 @@ class TapeWriter:
         segment_bytes: int,
         segment_seconds: float,
         closed: Callable[[Segment], None],
+        sync: Sync | None = None,
     ) -> None:
         self._folder = folder
         self._who = {"vendor": vendor, "src": src}
         self._stamps = stamps
         self._most_bytes, self._most_seconds = segment_bytes, segment_seconds
-        self._closed = closed
+        self._closed, self._sync = closed, sync
         self.written = 0
         """Bytes of this life, uncompressed."""
         self.life = stamps.take()
@@ -42,8 +44,11 @@ class TapeWriter:
         self._open(self.life)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append whole lines. Raises Unavailable where they can't all be written; the lines that could be
-        stay on the tape, and half a line is cut off again."""
+        """Append whole lines. Raises Unavailable where they can't all be written, or where what was written
+        before did not reach the disk; the lines that could be stay on the tape, and half a line is cut off
+        again."""
+        if self._sync is not None and self._sync.failed is not None:
+            raise self._full(self._sync.failed)
         written = 0
         try:
             while written < len(data):
@@ -69,6 +74,8 @@ class TapeWriter:
 
     def close(self) -> None:
         """Sync and close the present segment."""
+        if self._sync is not None:
+            self._sync.watch(None)
         try:
             os.fsync(self._fd)
         except OSError as e:
@@ -83,6 +90,8 @@ class TapeWriter:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as e:
             raise self._full(e) from e
+        if self._sync is not None:
+            self._sync.watch(self._fd)
         self._size = 0
         self._began = time.monotonic()
         own = own_line("tape", recv_ns, **self._who, life=self.life, n=self._segment.n)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
 
 import nats
 import pytest
 
 from tapedeck import buses, vendors
-from tapedeck.buses import Change
+from tapedeck.buses import QUEUE, Change
 from tapedeck.buses.nats import NatsBus
 from tests.servers import free_port
 from tests.tapes import until
@@ -71,8 +74,8 @@ async def _quiet(_: Exception) -> None:
 
 
 @contextmanager
-def hearing(port: int, subject: str = "ticks.>", user: str = "") -> Iterator[NatsBus]:
-    bus = NatsBus(f"nats://{user}127.0.0.1:{port}/{subject}", first=0.01, longest=0.2)
+def hearing(port: int, subject: str = "ticks.>", user: str = "", queue: int = QUEUE) -> Iterator[NatsBus]:
+    bus = NatsBus(f"nats://{user}127.0.0.1:{port}/{subject}", first=0.01, longest=0.2, queue=queue)
     try:
         yield bus
     finally:
@@ -107,6 +110,30 @@ def test_a_server_that_goes_stands_between_what_it_sent_before_and_after() -> No
             assert [item for item in heard if isinstance(item, bytes)] == [turn] * 1000
             assert isinstance(heard[-1], Change)
             assert not heard[-1].connected
+
+
+def test_a_reader_that_is_too_slow_is_cut_off_by_the_server_and_that_is_told(tmp_path: Path) -> None:
+    """Nothing is dropped without a word: what came before the cut is whole, then the connection is lost."""
+    port, config = free_port(2), tmp_path / "nats.conf"
+    config.write_text('max_pending: 1048576\nwrite_deadline: "500ms"\n')
+    payload = b"x" * 4000
+    with server(port, "-c", str(config), "-m", str(port + 1)), hearing(port, queue=10) as bus:
+        assert [change.connected for change in hear_changes(bus, 1)] == [True]
+        publish(port, "ticks.a", [b"%d " % n + payload for n in range(20_000)])
+        until(lambda: cut_off(port + 1) > 0, 60)
+        heard = hear_all(bus, changes=1)
+    assert isinstance(heard[-1], Change)
+    assert not heard[-1].connected
+    assert heard[-1].why
+    came = [int(item.partition(b" ")[0]) for item in heard if isinstance(item, bytes)]
+    assert came == list(range(len(came)))
+    assert 10 <= len(came) < 20_000
+
+
+def cut_off(monitor: int) -> int:
+    """How many slow readers the server has cut off, as it says itself."""
+    with urlopen(f"http://127.0.0.1:{monitor}/varz", timeout=10) as answer:
+        return int(json.loads(answer.read())["slow_consumers"])
 
 
 def test_a_password_opens_and_is_shown_to_nobody() -> None:

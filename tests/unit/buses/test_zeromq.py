@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+import zmq
 
 from tapedeck import buses, vendors
 from tapedeck.buses import Bus, Change, captured
-from tapedeck.buses.zeromq import ROOM
+from tapedeck.buses.zeromq import ROOM, ZeromqBus
 from tapedeck.clock import Clock, Stamps
 from tapedeck.simulate.stage import Stage
 from tests.unit.buses.hearing import PATIENCE_S, hear, hear_changes
@@ -96,6 +97,36 @@ def test_what_is_taken_are_lines_of_the_tape_whatever_payloads_hold(
     assert all(b - a >= max(len(payload), 1) for (a, payload), (b, _) in pairwise(parsed))
     last, payload = parsed[-1]
     assert stamps.floor == last + max(len(payload), 1)
+
+
+def test_what_nobody_takes_is_bounded_and_the_rest_is_dropped_in_stretches_that_sequences_name() -> None:
+    """Of 300,000 so many wait as the queue and the sockets between hold; what comes is in order."""
+    sent, queue = 300_000, 10_000
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    sender = context.socket(zmq.XPUB)
+    sender.setsockopt(zmq.SNDHWM, 1_000)
+    port = sender.bind_to_random_port("tcp://127.0.0.1")
+    bus = ZeromqBus(f"tcp://127.0.0.1:{port}", queue)
+    try:
+        assert sender.poll(60_000)
+        assert sender.recv() == b"\x01"
+        for n in range(sent):
+            sender.send(b'{"t":%d,"x":"%b"}' % (n, b"x" * 200))
+        sender.setsockopt(zmq.LINGER, 0)
+        stamps, taken = Stamps(), b""
+        while (found := bus.take(stamps, 4096)).messages or bus.wait(500):
+            taken += found.data
+            bus.changes()
+    finally:
+        sender.close(0)
+        context.term()
+        bus.close()
+    came = [int(line.split(b'"t":')[1].split(b",")[0]) for line in taken.split(b"\n")[:-1]]
+    assert queue <= len(came) < sent / 2
+    assert came[0] == 0
+    assert all(b > a for a, b in pairwise(came))
+    dropped = sum(b - a - 1 for a, b in pairwise(came)) + sent - 1 - came[-1]
+    assert len(came) + dropped == sent
 
 
 def test_a_drain_may_be_left_and_taken_up_again(stage: Stage, bus: Bus) -> None:
