@@ -1,4 +1,4 @@
-"""A collector while Kafka is away: the tape grows, neither half's memory does, then all of it is published."""
+"""A collector while Kafka is away: the tape grows, no half's memory does, then all of it is published."""
 
 from __future__ import annotations
 
