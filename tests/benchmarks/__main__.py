@@ -36,6 +36,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     read_seek,
     rebuild,
     replay,
+    report,
     store_check,
     taper,
     write_arctic,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,10 @@ from tapedeck.packed import Packed
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
-from tests.published import T0, Published
+from tests.published import Published
 
+END = (time.time_ns() // NS // 86_400 * 24 - 2) * 3600 * NS
+"""Ten in the evening of yesterday: the day is over, and the log keeps it."""
 RATE = 11_600
 """Messages a second of market time: a billion a day."""
 SYMBOLS = 300
@@ -65,7 +68,7 @@ def make_log(
     names = [f"SYM{place:04d}USDT" for place in range(1, symbols + 1)]
     weights = np.ones(symbols) if even else 1 / np.sqrt(np.arange(1, symbols + 1))
     step = int(NS / per_second)
-    begin = T0 - count * step // (600 * NS) * 600 * NS
+    begin = END - count * step // (600 * NS) * 600 * NS
     stamps = begin + np.cumsum(random.integers(1, 2 * step, count))
     forms = [_trade(names[0]), _quote(names[0]), _book(names[0])]
     log = Published(settings, vendor)

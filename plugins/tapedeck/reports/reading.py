@@ -5,7 +5,7 @@ This is a report's slow part. What it finds is plain data, so that tasks of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -20,10 +20,12 @@ from tapedeck.reports.tallies import Tally
 from tapedeck.reports.thresholds import Thresholds
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
-from tapedeck.store import database, documents
+from tapedeck.store import database, documents, tallies
 from tapedeck.store.library import Library
 from tapedeck.store.window import between
 
+AT_ONCE = 300_000
+"""About how many messages are held in memory at once."""
 VERSION = 1
 """Raised where the same ticks give other numbers: what was kept before is then read again."""
 
@@ -59,15 +61,13 @@ def read_part(
     `progress` is told up to when (ns) is read, and the messages so far. Raises as `reconcile.part`.
     """
     compared = reconcile.part(settings, order, plan, partition) if plan is not None else None
-    tallies: dict[str, Tally] = {}
+    of_symbol: dict[str, Tally] = {}
     delays: dict[str, Spread] = {}
     partial: set[str] = set()
     notes: list[str] = []
-    length = max((one.window for one in libraries.values()), default=of.end)
-    first = max(of.start, on.start) // length * length
     rows = 0
-    for start in range(first, min(of.end, on.end) if libraries else first, length):
-        by_symbol = _block(settings, libraries, partition, Slice(start, start + length), of, partial, notes)
+    for block in _blocks(settings, libraries, partition, Slice(max(of.start, on.start), min(of.end, on.end))):
+        by_symbol = _block(settings, libraries, partition, block, of, partial, notes)
         for symbol in sorted(by_symbol):
             found = {
                 kind: whole.in_order()
@@ -76,17 +76,37 @@ def read_part(
             }
             if found:
                 rows += sum(map(len, found.values()))
-                tallies.setdefault(symbol, Tally(symbol, on, limits, delays)).add(found)
-        progress(start + length, rows)
-    for tally in tallies.values():
+                of_symbol.setdefault(symbol, Tally(symbol, on, limits, delays)).add(found)
+        progress(block.end, rows)
+    for tally in of_symbol.values():
         tally.end()
     return PartRead(
         partition=partition, compared=compared,
-        symbols=[{"symbol": s, "partition": partition, **t.to_json()} for s, t in tallies.items()],
-        plots={symbol: tally.plot() for symbol, tally in tallies.items()},
+        symbols=[{"symbol": s, "partition": partition, **t.to_json()} for s, t in of_symbol.items()],
+        plots={symbol: tally.plot() for symbol, tally in of_symbol.items()},
         delays={kind: spread.packed() for kind, spread in delays.items()},
         partial=sorted(partial), notes=notes, rows=rows,
     )  # fmt: skip
+
+
+def _blocks(
+    settings: Settings, libraries: Mapping[str, Library], partition: int, of: Slice
+) -> Iterator[Slice]:
+    """Consecutive whole windows of all kinds, so many together that about AT_ONCE messages are read."""
+    if not libraries:
+        return
+    length = max(one.window for one in libraries.values())
+    first = of.start // length * length
+    held: dict[int, int] = {}
+    with database.answering(settings):
+        for one in tallies.read(libraries.values(), Slice(first, of.end), exact=False, partition=partition):
+            held[one.start // length] = held.get(one.start // length, 0) + one.tallies[0].messages
+    start, together = first, 0
+    for end in range(first + length, of.end + length, length):
+        together += held.get(end // length - 1, 0)
+        if together + held.get(end // length, 0) > AT_ONCE or end >= of.end:
+            yield Slice(start, end)
+            start, together = end, 0
 
 
 def _block(
