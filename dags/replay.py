@@ -4,10 +4,14 @@ Give a vendor, a slice of time `[start, end)` in UTC and a target. What is repla
 stand, in order of receipt: no resends, copies, voided messages or heartbeats.
 
 - `kafka:TOPIC`: keys, values and CreateTimes byte for byte, each symbol in its partition. Run again, it
-  adds nothing. Stamped anew, it must be a new topic.
-- `zmq:ADDRESS`: published there, one message a frame, from the first subscriber on.
+  adds nothing. Stamped anew, it must be a topic of its own.
+- `zmq:ADDRESS`: published there, one message a frame, from the first subscriber on. Killed, it goes on
+  where it was a second before.
 - `arctic:PREFIX`: the libraries `PREFIX_<vendor>.<kind>`, built as the vendor's own.
 - `parquet:DIR`: files by vendor, kind, day and symbol, in a folder of its own.
+
+Several vendors (*Beside*) go each to a target of its own, `{vendor}` in it being the name; at a speed, by one
+clock.
 
 - **plan** freezes the offsets to read, stores the plan and prints it, with what it holds, what that takes and
   what the target holds already; it writes nothing, and refuses a target that is a vendor's own or someone
@@ -57,15 +61,15 @@ def replay() -> None:
 
     @task(map_index_template="{{ task.op_kwargs['label'] }}")
     @in_one_sentence
-    def copy(order: Json, part: int, label: str) -> Json:
+    def copy(orders: list[Json], part: int, label: str) -> list[Json]:
         """Bring one part of the target to hold its share of the slice."""
         from tapedeck.airflow import connections, replaying
 
-        return replaying.copy(connections.load(), order, part, say)
+        return replaying.copy(connections.load(), orders, part, say)
 
     @task
     @in_one_sentence
-    def receipt(planned: list[Json], copied: list[Json]) -> Json:
+    def receipt(planned: list[Json], copied: list[list[Json]]) -> Json:
         """Prove what was copied."""
         from tapedeck.airflow import connections, replaying
 

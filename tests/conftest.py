@@ -94,7 +94,8 @@ def airflow_stack(kafka: str, mongo: str) -> Iterator[servers.AirflowStack]:
     Its tasks load `settings`, whose topics, database and state directory are its own.
     """
     with servers.state_dir() as state:
-        state.mkdir()
+        for name in ("tape", "binance", "files"):
+            (state / "history" / name).mkdir(parents=True, exist_ok=True)
         settings_file = state / "tapedeck.toml"
         settings_file.write_text(
             f"""\
@@ -118,6 +119,18 @@ by = ["olga"]
 symbols = ["BTCUSDT", "ETHUSDT"]
 [vendors.binance_spot]
 symbols = ["BTCUSDT", "ETHUSDT"]
+[[vendors.binance_spot.history]]
+type = "tape"
+at = "{state}/history/tape"
+[[vendors.binance_spot.history]]
+type = "binance"
+at = "{state}/history/binance"
+[[vendors.binance_spot.history]]
+type = "files"
+at = "{state}/history/files"
+name = "{{symbol}}-{{day}}.csv"
+unit = "ns"
+columns = {{ts_event = "time", price = "price", size = "size", seq = "id", prev = "before"}}
 """
         )
         done = servers.tapedeck(

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 import zmq
+from msgspec import structs
 
 from tapedeck.errors import BadInput, Unavailable
-from tapedeck.jobs import copying, plans, replay, to_zmq
+from tapedeck.jobs import copying, plans, replay, to_zmq, together
 from tapedeck.jobs.checkpoint import Checkpoint
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.message import encode
-from tapedeck.settings import Settings
+from tapedeck.settings import WEEKDAYS, SessionTable, Settings
 from tapedeck.slices import NS, Slice
 from tapedeck.tape.segment import Segment, own_line
 from tests import servers
@@ -181,6 +182,66 @@ def test_a_bus_keeps_each_second_how_many_were_sent(settings: Settings, log: Pub
         done = replay.copy_part(settings, order, plan, replay.parts(settings, order)[0], checkpoint=kept)
     assert len(found) == done.written == 200
     assert [0 < int(state) < 200 for state in kept.states] == [True] * len(kept.states) != []
+
+
+def test_vendors_side_by_side_go_by_one_clock_each_to_its_own_target(
+    settings: Settings, log: Published, tmp_path: Path
+) -> None:
+    later = [trade(T0 + 60 * NS + i * NS // 20, i + 1) for i in range(20)]
+    Published(settings, "binance_spot").load(later)
+    of = Slice(T0, T0 + 120 * NS)
+    to = f"zmq:ipc://{tmp_path}/{{vendor}}"
+    prepared = together.prepare(settings, [VENDOR, "binance_spot"], of, to, speed="15")
+    with (
+        subscriber(f"ipc://{tmp_path}/{VENDOR}") as ours,
+        subscriber(f"ipc://{tmp_path}/binance_spot") as theirs,
+    ):
+        made = together.replayed(settings, prepared, origin=Origin(who="test", started=time.time_ns()))
+    assert [value for _, value in ours] == [encode(m) for m in MESSAGES]
+    assert [value for _, value in theirs] == [encode(m) for m in later]
+    assert theirs[0][0] > ours[-1][0]  # due three seconds after it; by clocks of their own both at once
+    assert [(r.vendor, r.counts["written"]) for r in made] == [(VENDOR, 200), ("binance_spot", 20)]
+
+
+def test_vendors_side_by_side_as_fast_as_possible_have_topics_of_their_own(
+    settings: Settings, log: Published
+) -> None:
+    Published(settings, "binance_spot").load([trade(T0 + i * NS, i + 1) for i in range(5)])
+    vendors, to = [VENDOR, "binance_spot"], f"kafka:{settings.kafka.prefix}beside.{{vendor}}"
+    for _ in range(2):
+        made = together.replayed(
+            settings, together.prepare(settings, vendors, OF, to),
+            origin=Origin(who="test", started=time.time_ns()),
+        )  # fmt: skip
+    assert [(r.counts["messages"], r.counts["written"]) for r in made] == [(200, 0), (5, 0)]
+    assert sum(map(len, contents(settings, f"{settings.kafka.prefix}beside.binance_spot").values())) == 5
+    for names, target, why in [
+        (vendors, "kafka:x", "2 vendors need a target each"),
+        ([VENDOR, VENDOR], to, "named twice"),
+        ([VENDOR, "binance_spt"], to, "did you mean 'binance_spot'"),
+    ]:
+        with pytest.raises(BadInput, match=why):
+            together.prepare(settings, names, OF, target)
+
+
+def test_closed_hours_are_left_out_and_a_slice_of_closed_hours_is_refused(
+    settings: Settings, log: Published, address: str
+) -> None:
+    day = ["00:00-00:01", "20:00-24:00"]  # T0 is midnight
+    tables = {"short": SessionTable(sessions=dict.fromkeys(WEEKDAYS, day))}
+    vendor = structs.replace(settings.vendors[VENDOR], calendar="short")
+    able = structs.replace(settings, calendars=tables, vendors={**settings.vendors, VENDOR: vendor})
+    log.load([trade(T0 + 20 * 3600 * NS, 1000)], src=1008)
+    asked = {"speed": "100", "skip_closed": True}
+    whole = Slice(T0, T0 + 21 * 3600 * NS)
+    order, plan = replay.prepare(able, VENDOR, whole, f"zmq:{address}", **asked)  # type: ignore[arg-type]
+    assert "at 100 times real time, closed hours left out" in list(replay.shown(able, order, plan))
+    with subscriber(address) as found:
+        done = replay.copy_part(able, order, plan, replay.parts(able, order)[0])
+    assert len(found) == done.written == 201  # and not a fifth of an hour later
+    closed = Slice(T0 + 3600 * NS, T0 + 7200 * NS)
+    with pytest.raises(BadInput, match=r"no venue of binance_usdm is open in"):
+        replay.prepare(able, VENDOR, closed, f"zmq:{address}", **asked)  # type: ignore[arg-type]
 
 
 class Kept(Checkpoint):

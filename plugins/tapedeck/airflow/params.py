@@ -182,6 +182,15 @@ def replay_target() -> dict[str, Param]:
             "max", type=["null", "string"], examples=["max", "1", "10"], title="Speed",
             description="max: as fast as possible; 1: real time, 10: ten times that, all in one task",
         ),
+        "beside": Param(
+            [], type=["null", "array"], items={"type": "string"}, examples=vendors(), title="Beside",
+            description="These vendors too, by one clock, each to a target of its own: write {vendor} in To, "
+            "for example kafka:replay.{vendor}",
+        ),
+        "skip_closed": Param(
+            False, type="boolean", title="Skip closed hours",
+            description="At a speed: hours in which no symbol's venue is open take no time",
+        ),
         "rate": Param(
             None, type=["null", "integer"], title="At most", minimum=1,
             description="So many records of the log a second, each task; empty: as many as it can. For "

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 @click.option("--raw", is_flag=True, help="Onto a bus: the vendor's own payloads, from a collector's tape.")
 @click.option("--tape", default="", metavar="FOLDER", help="Which tape, where there are several.")
 @click.option("--partial", is_flag=True, help="Also where Kafka has deleted some of the slice.")
+@click.option("--skip-closed", is_flag=True, help="In time: hours in which no venue is open take none.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt (or the plan) as one JSON object.")
 def replay(
     vendor: str, start: str, end: str, to: str, symbols: str | None, kinds: str | None, speed: str,
-    rate: int | None, restamp: bool, raw: bool, tape: str, partial: bool, only_plan: bool, as_json: bool,
+    rate: int | None, restamp: bool, raw: bool, tape: str, partial: bool, skip_closed: bool,
+    only_plan: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Play a vendor's messages with START <= receipt time < END to a topic, onto a bus, into a store.
 
@@ -51,34 +53,52 @@ def replay(
     arctic:PREFIX  the libraries PREFIX_VENDOR.KIND, built from the log as the vendor's own are
     parquet:DIR    vendor=…/kind=…/day=…/symbol=…, in a folder of its own; repeated, it adds nothing
 
+    VENDOR may be several, comma-separated: each goes to a target of its own, {vendor} in TARGET being its
+    name, and in time (--speed) they go by one clock.
+
     \b
     Examples:
       tapedeck replay binance_usdm 2024-08-08T23:54:16Z 2024-08-08T23:55:16Z --to kafka:replay.btc
       tapedeck replay binance_usdm 2h 1h --to kafka:replay.btc --symbols BTCUSDT --kinds trade --plan
       tapedeck replay binance_usdm 2h 1h --to zmq:tcp://127.0.0.1:5599 --speed 10
+      tapedeck replay binance_usdm,binance_spot 2h 1h --to kafka:replay.{vendor} --speed 10
     """
     from tapedeck.jobs import replay as job
+    from tapedeck.jobs import together
     from tapedeck.jobs.forecast import forecast
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
     origin = Origin(who=person(), started=time.time_ns())
     some: dict[str, Any] = {
         "symbols": _list(symbols), "kinds": _list(kinds), "speed": speed, "rate": rate or 0,
-        "restamp": restamp, "from_tape": raw, "tape": tape, "partial": partial,
+        "restamp": restamp, "from_tape": raw, "tape": tape, "partial": partial, "skip_closed": skip_closed,
     }  # fmt: skip
+    vendors = _list(vendor) or (vendor,)
     if only_plan:
-        order, plan = job.prepare(deck, vendor, of, to, **some)
+        said = []
+        for order, plan in together.prepare(deck, vendors, of, to, **some):
+            if as_json:
+                found, cost = job.preview(deck, order, plan), forecast(deck, order, plan)
+                about = {"already": found.already, "target": found, "forecast": cost}
+                said.append({"order": order, "plan": plan, **about})
+            else:
+                for line in job.shown(deck, order, plan):
+                    click.echo(line)
         if as_json:
-            found, cost = job.preview(deck, order, plan), forecast(deck, order, plan)
-            said = {"order": order, "plan": plan, "already": found.already, "target": found, "forecast": cost}
-            click.echo(msgspec.json.encode(said))
-        else:
-            for line in job.shown(deck, order, plan):
-                click.echo(line)
+            click.echo(msgspec.json.encode(said[0] if len(said) == 1 else {"plans": said}))
         return
     with progress_of("parts") as progress:
-        receipt = job.replay(deck, vendor, of, to, origin=origin, progress=progress, **some)
-    _show(receipt, as_json)
+        if len(vendors) == 1:
+            own = together.spread(vendors, to)[0][1]
+            _show(job.replay(deck, vendors[0], of, own, origin=origin, progress=progress, **some), as_json)
+            return
+        prepared = together.prepare(deck, vendors, of, to, **some)
+        receipts = together.replayed(deck, prepared, origin=origin, progress=progress)
+    if as_json:
+        click.echo(msgspec.json.encode({"receipts": receipts}))
+        return
+    for receipt in receipts:
+        _show(receipt, as_json=False)
 
 
 @click.command()

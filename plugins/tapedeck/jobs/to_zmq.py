@@ -84,9 +84,10 @@ class ZmqTarget:
         order, keep = self.order, checkpoint or Checkpoint()
         pace = Pace(order.speed, clock=clock or clock_of(self._settings, [order]))
         content, cap, done = hashlib.blake2b(digest_size=16), Cap(order.rate), Copied(partition=part)
-        sent = begun = _begun(keep)
+        sent = begun = 0
         with ExitStack() as held:
             held.callback(pace.end)
+            sent = begun = _begun(keep)
             sender = held.enter_context(publisher(self._address))
             say(f"waiting for a subscriber at {self._address}")
             sender.await_subscriber()
