@@ -201,6 +201,67 @@ def test_a_broken_download_goes_on_and_a_false_checksum_publishes_nothing(
     assert backfilled(settings) == 20
 
 
+def test_a_download_that_broke_off_asks_for_the_rest_only(
+    settings: Settings, hole: Published, ranged: Ranged
+) -> None:
+    path = packed(ranged.folder, [HEADER, *rows()])
+    able = having(settings, BinanceHistory(at=ranged.url))
+    ranged.cut = 300
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"broke off .* it goes on where it was"):
+            run(able)
+    assert backfilled(settings) == 0
+    ranged.cut = 0
+    assert run(able).counts["closed"] == 1
+    whole = path.stat().st_size
+    assert ranged.sent == [(0, 300), (300, 600), (600, whole)]
+    assert (settings.state / "history" / VENDOR / path.name).read_bytes() == path.read_bytes()
+
+
+class Ranged:
+    """A web server that knows ranges, and may break off after `cut` bytes of an answer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cut, self.sent, self.url = folder, 0, list[tuple[int, int]](), ""
+
+    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        path = self.folder / handler.path.lstrip("/")
+        if not path.is_file():
+            handler.send_error(404)
+            return
+        data, asked = path.read_bytes(), handler.headers.get("Range")
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        handler.send_response(206 if asked else 200)
+        handler.send_header("Content-Length", str(len(data) - start))
+        handler.end_headers()
+        end = len(data)
+        if path.suffix == ".zip":
+            end = min(end, start + self.cut) if self.cut else end
+            self.sent.append((start, end))
+        handler.wfile.write(data[start:end])
+
+
+@pytest.fixture
+def ranged(tmp_path: Path) -> Iterator[Ranged]:
+    web = Ranged(tmp_path / "ranged")
+    web.folder.mkdir()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            web.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        web.url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield web
+        server.shutdown()
+        thread.join()
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [

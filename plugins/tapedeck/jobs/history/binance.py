@@ -175,9 +175,16 @@ def _download(url: str, part: Path) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
             goes_on = have and answer.status == 206
+            expected, got = answer.headers.get("Content-Length"), 0
             with part.open("ab" if goes_on else "wb") as file:
                 while chunk := answer.read(2**20):
                     file.write(chunk)
+                    got += len(chunk)
+        if expected is not None and got < int(expected):  # urllib says nothing of that
+            raise Unavailable(
+                f"{url} broke off after {got:,} of {int(expected):,} bytes: run this again, it goes on where "
+                "it was"
+            )
         return True
     except urllib.error.HTTPError as e:
         if e.code == 404:
