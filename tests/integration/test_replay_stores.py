@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow.dataset as ds
 import pytest
 from arctic import Arctic
@@ -144,6 +146,27 @@ def test_pandas_and_pyarrow_read_every_message_exactly(
     assert trades["price"].to_pylist() == [t.price for t in mine]  # type: ignore[union-attr]
     assert read[read["kind"] == "book"]["bids"].iloc[0].tolist()[1] == {"price": 0.5, "size": 1.0}
     assert (receipt.outcome, receipt.counts["written"], receipt.counts["files"]) == ("written", 251, 10)
+
+
+def test_polars_and_duckdb_read_the_same(settings: Settings, log: Published, tmp_path: Path) -> None:
+    run(settings, f"parquet:{tmp_path}")
+    wanted = sorted(one.ts_recv for one in [*MESSAGES, *QUOTES, BOOK])
+    whole = pl.scan_parquet(f"{tmp_path}/**/*.parquet", hive_partitioning=True, missing_columns="insert")
+    assert sorted(whole.select(pl.col("ts_recv").dt.timestamp("ns")).collect()["ts_recv"]) == wanted
+    mine = [one for one in MESSAGES if one.symbol == "A/B C%"]  # type: ignore[union-attr]
+    found = whole.filter(symbol="A/B C%", kind="trade").sort("ts_recv").collect()
+    assert found["price"].to_list() == [t.price for t in mine]  # type: ignore[union-attr]
+    told = duckdb.sql(
+        f"""SELECT symbol, count(*), sum(price), epoch_ns(min(ts_recv))
+        FROM read_parquet('{tmp_path}/*/*/*/*/*.parquet', hive_partitioning=true, union_by_name=true,
+        hive_types_autocast=false)
+        WHERE kind = 'trade' GROUP BY symbol ORDER BY symbol"""  # noqa: S608
+    ).fetchall()
+    for symbol, count, prices, first in told:
+        own = [one for one in MESSAGES if one.symbol == symbol]  # type: ignore[union-attr]
+        assert (count, first) == (len(own), own[0].ts_recv)
+        assert prices == pytest.approx(sum(t.price for t in own))  # type: ignore[union-attr]
+    assert [row[0] for row in told] == sorted(SYMBOLS)
 
 
 def test_a_repeat_leaves_the_files_alone_and_a_late_message_is_added(
