@@ -20,8 +20,9 @@ from tapedeck.log import client
 from tapedeck.log.meta import TopicPin
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
-from tapedeck.store import documents, library, positions, undecodable
+from tapedeck.store import documents, latency, library, positions, undecodable
 from tapedeck.store.documents import Outcome
+from tapedeck.store.latency import DAY
 from tapedeck.store.positions import Position
 from tapedeck.store.rebuild import rebuild
 from tapedeck.store.report import Report
@@ -225,6 +226,11 @@ def test_positions_rise_behind_documents_and_reach_the_end(settings: Settings, l
         end = log.ends(log.live)[p]
         until(lambda: next_of(settings, log.live, p) == end)
     assert undecodable.count(settings, VENDOR, OF) == 1
+    noted: dict[str, int] = {}
+    for day in {(T0 + i * NS) // DAY * DAY for i in (0, 100)}:
+        for hop, spread in latency.read(settings, VENDOR, day).items():
+            noted[hop] = noted.get(hop, 0) + len(spread)
+    assert noted == {"kafka": 200, "arctic": 4}  # two windows of a minute of either symbol
 
 
 def test_where_no_collector_is_open_nobody_is_waited_for(settings: Settings, log: Published) -> None:

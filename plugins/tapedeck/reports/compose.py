@@ -22,10 +22,11 @@ from tapedeck.reports import verdict
 from tapedeck.reports.axis import Axis
 from tapedeck.reports.day import Day, Reason
 from tapedeck.reports.reading import PartRead
-from tapedeck.reports.spread import Spread
 from tapedeck.reports.tallies import Tally, delay_of, number, rounded, share
 from tapedeck.reports.thresholds import Thresholds
 from tapedeck.slices import NS, Slice, format_time, parse_time
+from tapedeck.spread import Spread
+from tapedeck.store.latency import Hop
 from tapedeck.store.window import CODE_VERSION
 
 SAMPLES = 3
@@ -57,6 +58,7 @@ class Facts:
     symbols: dict[str, dict[str, Any]] = field(default_factory=dict)
     plots: dict[str, dict[str, Any]] = field(default_factory=dict)
     delays: dict[str, Spread] = field(default_factory=dict)
+    hops: dict[Hop, Spread] = field(default_factory=dict)
     partial: set[str] = field(default_factory=set)
 
     def take(self, read: PartRead) -> None:
@@ -309,7 +311,11 @@ def _timeliness(facts: Facts) -> dict[str, Any]:
             [None if (n := number(v / 1000)) is None else rounded(n) for v in spread.quantiles(q).tolist()]
             for q in (0.5, 0.99)
         ]
-    return {"kinds": kinds, "over_time_p50_p99": over, "receipt_to_kafka": None}
+    hops = {hop: delay_of(facts.hops[hop]) if hop in facts.hops else None for hop in ("kafka", "arctic")}
+    return {
+        "kinds": kinds, "over_time_p50_p99": over, "receipt_to_kafka": hops["kafka"],
+        "receipt_to_arctic": hops["arctic"],
+    }  # fmt: skip
 
 
 def _validity(symbols: Sequence[dict[str, Any]]) -> dict[str, Any]:

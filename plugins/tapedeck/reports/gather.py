@@ -24,7 +24,7 @@ from tapedeck.reports.reading import PartRead, read_part
 from tapedeck.reports.thresholds import Thresholds
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, format_time
-from tapedeck.store import database, library
+from tapedeck.store import database, latency, library
 from tapedeck.store.library import Library
 
 RUN = "quality_report"
@@ -144,6 +144,7 @@ def gather(
             reads.append((kept.load(folder, p, same) if same else None) or read_one(settings, on, p, folder))
             facts.take(reads[-1])
     _compared(settings, on, reads, facts)
+    facts.hops = latency.read(settings, on.vendor, on.whole.start)
     if on.of.end < on.whole.end:
         facts.notes.append(f"the day is not over: this is how it stood at {format_time(on.of.end)}")
     facts.notes = list(dict.fromkeys(facts.notes))

@@ -15,11 +15,11 @@ from tapedeck.columns import Columns, concat
 from tapedeck.log.plan import Plan
 from tapedeck.message import WHOLE_FEED
 from tapedeck.reports.axis import Axis
-from tapedeck.reports.spread import Packed, Spread
 from tapedeck.reports.tallies import Tally
 from tapedeck.reports.thresholds import Thresholds
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
+from tapedeck.spread import Packed, Spread
 from tapedeck.store import database, documents, tallies
 from tapedeck.store.library import Library
 from tapedeck.store.window import between

@@ -16,9 +16,9 @@ from tapedeck.reports import filters
 from tapedeck.reports.axis import Axis
 from tapedeck.reports.grain import Grain, least_move
 from tapedeck.reports.series import Series
-from tapedeck.reports.spread import Spread
 from tapedeck.reports.thresholds import Thresholds
 from tapedeck.slices import NS
+from tapedeck.spread import Spread
 
 MARKED = 100
 """So many flagged ticks of a rule are kept one by one; all are counted."""

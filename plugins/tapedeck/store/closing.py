@@ -14,6 +14,7 @@ from tapedeck.slices import Slice, parse_duration
 from tapedeck.store import database, documents
 from tapedeck.store.documents import Outcome
 from tapedeck.store.held import Held, Mend
+from tapedeck.store.latency import Latencies
 from tapedeck.store.library import Library
 from tapedeck.store.mending import Mender
 from tapedeck.store.rebuilt import Key
@@ -40,6 +41,7 @@ class Closer:
     by: str
     done: Report
     mender: Mender
+    latencies: Latencies
     at_end: set[tuple[str, int]] = field(default_factory=set)
     """Topics and partitions that were read to their ends."""
     last_record: float = 0.0
@@ -93,6 +95,10 @@ class Closer:
             for built, outcome in zip(builds, outcomes, strict=True):
                 if outcome is Outcome.REFUSED:
                     refused.add((kind, built.symbol, built.span.start))
+            last = [
+                b.kept["ts_recv"][-1] for b, o in zip(builds, outcomes, strict=True) if o is Outcome.WRITTEN
+            ]
+            self.latencies.note("arctic", np.array(last, np.int64))
             self.done.written += outcomes.count(Outcome.WRITTEN)
             self.done.equal += outcomes.count(Outcome.EQUAL)
             self.done.refused += outcomes.count(Outcome.REFUSED)

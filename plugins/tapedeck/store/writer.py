@@ -30,6 +30,7 @@ from tapedeck.store import library, positions, undecodable
 from tapedeck.store.closing import Closer
 from tapedeck.store.database import Away
 from tapedeck.store.held import Held, Mend
+from tapedeck.store.latency import Latencies
 from tapedeck.store.ledger import Ledger
 from tapedeck.store.mending import Mender
 from tapedeck.store.positions import Position
@@ -111,6 +112,7 @@ class _Session:
         self.closer = Closer(
             self.settings, library.ensure(self.settings, self.vendor),
             {pin.name: pin for pin in first.topics.log}, first.topics.backfill, self.by, self.done, mender,
+            Latencies(self.settings, self.vendor),
         )  # fmt: skip
         self.ledger = Ledger(self.settings, self.vendor)
         watch = Watch(self.settings, self.vendor, first)
@@ -132,9 +134,11 @@ class _Session:
                 ticked = time.monotonic()
                 self._bound_memory()
                 self._patiently(self.ledger.flush_due)
+                self._patiently(self.closer.latencies.flush_due)
                 self._patiently(self._save)
                 self._show()
             self.ledger.flush()
+            self.closer.latencies.flush()
             self._save()
         finally:
             self.share.hold(frozenset())
@@ -262,6 +266,8 @@ class _Session:
                 if decoded.heartbeats is not None:
                     reach.shown.add(decoded.heartbeats)
                 held.add(pin.id, decoded.messages)
+                for columns in decoded.messages.values():
+                    self.closer.latencies.note("kafka", columns["ts_recv"])
             if decoded.voids is not None:
                 held.add_voids(pin.id, decoded.voids)
             self.done.late += held.late_messages - messages_before

@@ -7,8 +7,8 @@ import pytest
 
 from tapedeck.reports.axis import axis
 from tapedeck.reports.grain import Grain
-from tapedeck.reports.spread import Spread
 from tapedeck.slices import NS, Slice
+from tapedeck.spread import Spread
 
 
 def test_quantiles_are_within_a_cell_of_the_exact_ones() -> None:
