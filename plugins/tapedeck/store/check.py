@@ -2,7 +2,8 @@
 
 Every document is decoded and held against what it says of itself; documents of one symbol must not overlap;
 the parts of a halved window must be all there; the ranges must be ranges; and what the documents say, summed,
-must be what the tally of their window says, which names each symbol that has one. Kafka is not asked.
+must be what the tally of their window says, which names each symbol that has one. The ledger's blocks of that
+time must be what was entered. Kafka is not asked.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tapedeck.columns import Columns
 from tapedeck.errors import Mismatch
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time
-from tapedeck.store import database, documents, library, tallies
+from tapedeck.store import blocks, database, documents, library, tallies
 from tapedeck.store.documents import Stored
+from tapedeck.store.ledger import MINUTE_NS
 from tapedeck.store.library import Library
 from tapedeck.store.tallies import Place, Summed
 from tapedeck.store.window import Tally, tally_of
@@ -33,7 +35,10 @@ Progress = Callable[[int, int], None]
 
 
 class Fault(Struct, frozen=True, kw_only=True, order=True):
-    """One window in which something is wrong. `symbol` is empty where only the sum tells."""
+    """One window, or one block of the ledger, in which something is wrong.
+
+    `symbol` is empty where only the sum tells; of a block it is its name: topic id, partition, number.
+    """
 
     library: str
     start: int
@@ -52,6 +57,8 @@ class Checked(Struct, frozen=True, kw_only=True):
 
     documents: int = 0
     messages: int = 0
+    blocks: int = 0
+    """Of the ledger."""
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -59,7 +66,8 @@ class Checked(Struct, frozen=True, kw_only=True):
         """Both together."""
         return Checked(
             documents=self.documents + other.documents, messages=self.messages + other.messages,
-            faults=(*self.faults, *other.faults), notes=(*self.notes, *other.notes),
+            blocks=self.blocks + other.blocks, faults=(*self.faults, *other.faults),
+            notes=(*self.notes, *other.notes),
         )  # fmt: skip
 
 
@@ -70,7 +78,7 @@ def check(
     kinds: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
 ) -> Checked:
-    """Decode and check all windows that meet the slice, of these kinds or of all.
+    """Decode and check all windows that meet the slice, of these kinds or of all, and the ledger's blocks.
 
     Raises BadInput for an unknown vendor, Mismatch, Unavailable. Changes nothing but tallies that were
     marked and never summed.
@@ -83,11 +91,25 @@ def check(
         for done, (one, window) in enumerate(windows):
             progress(done, len(windows))
             total += check_window(one, window)
+    total += check_ledger(settings, vendor, of)
     progress(len(windows), len(windows))
-    return Checked(
-        documents=total.documents, messages=total.messages, faults=tuple(sorted(total.faults)),
-        notes=tuple(dict.fromkeys(total.notes)),
-    )  # fmt: skip
+    return structs.replace(total, faults=tuple(sorted(total.faults)), notes=tuple(dict.fromkeys(total.notes)))
+
+
+def check_ledger(settings: Settings, vendor: str, of: Slice) -> Checked:
+    """The ledger's blocks that have facts of the slice, each held against its own sums."""
+    count, faults = 0, []
+    for block in blocks.meeting(settings, vendor, of):
+        count += 1
+        start = max(of.start, int(block["first"]) * MINUTE_NS)
+        end = min(of.end, (int(block["last"]) + 1) * MINUTE_NS)
+        faults += [
+            Fault(
+                library=f"{vendor} ledger", start=start, end=end, symbol=str(block["_id"]), why=why,
+            )
+            for why in blocks.wrong(block)
+        ]  # fmt: skip
+    return Checked(blocks=count, faults=tuple(faults))
 
 
 def check_window(one: Library, window: Slice) -> Checked:

@@ -8,8 +8,9 @@ read the same can't count it twice. Facts stay when Kafka deletes the records: t
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,12 +142,21 @@ def _merged(
         return None
     whole = added(np.concatenate(rows))
     days = np.unique(whole["minute"] // 1440).tolist()
-    return {
+    made = {
         "_id": name, "vendor": vendor, "topic_id": topic_id, "partition": int(partition), "block": int(block),
         "runs": [list(run) for run in runs], "code": code, "days": days, "first": int(whole["minute"].min()),
         "last": int(whole["minute"].max()), "facts": whole.tobytes(),
         "version": old["version"] + 1 if old else 1,
     }  # fmt: skip
+    return {**made, "sum": checksum(made)}
+
+
+def checksum(block: Mapping[str, Any]) -> str:
+    """A hash of what a block says, kept in it."""
+    runs = [[int(a), int(b)] for a, b in block["runs"]]
+    h = hashlib.blake2b(f"{block['_id']}|{block['code']}|{runs}".encode(), digest_size=16)
+    h.update(block["facts"])
+    return h.hexdigest()
 
 
 def within(settings: Settings, vendor: str, of: Slice, partition: int | None = None) -> tuple[Array, Array]:
