@@ -89,7 +89,9 @@ def test_every_field_of_a_form_has_a_title_and_a_description(found: dict[str, An
                 assert "the zone that the picker names" in field["description"], name
 
 
-@pytest.mark.parametrize("name", ["nightly_backfill", "gap_check", "reconcile", "retention_guard"])
+@pytest.mark.parametrize(
+    "name", ["nightly_backfill", "gap_check", "reconcile", "retention_guard", "store_check"]
+)
 def test_what_runs_by_the_clock_has_intervals_of_width(found: dict[str, Any], name: str) -> None:
     assert found["dags"][name]["timetable"] == "CronDataIntervalTimetable"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tapedeck import message as m
-from tapedeck.checks import findings
+from tapedeck.checks import findings, stored
 from tapedeck.jobs import receipts
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
@@ -90,6 +90,23 @@ def test_a_recorded_slice_is_drilled_by_hand_and_nothing_else_is_done(
     assert (scores["drop"]["recall"], scores["drop"]["precision"]) == (1.0, 1.0)
     assert any(line.startswith("drop | ") for line in done.said("drill", 0))
     assert receipts.recent(settings, 1, VENDOR, "reconcile") == before
+
+
+def test_a_window_that_the_disk_no_longer_holds_is_named_in_the_night(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    runs.loaded(airflow_stack.api, "store_check")
+    trades = library.ensure(settings, VENDOR)["trade"].collection
+    document = trades.find_one_and_delete({"_id": documents.document_id(T0, SYMBOL)})
+    assert document is not None
+    done = runs.run(airflow_stack.api, "store_check", asked())
+    assert done.state == "success", done.tasks
+    said = done.result("check", 0)
+    assert (said["verdict"], [(f["symbol"], f["check"]) for f in said["findings"]]) == (
+        "fail", [(SYMBOL, "store")],
+    )  # fmt: skip
+    trades.insert_one(document)
+    assert stored.stored(settings, VENDOR, OF, run="test").findings == []
 
 
 def test_bad_input_fails_the_first_task_at_once(airflow_stack: AirflowStack, settings: Settings) -> None:

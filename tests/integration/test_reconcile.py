@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from tapedeck import message as m
-from tapedeck.checks import findings, reconcile
+from tapedeck.checks import findings, reconcile, stored
 from tapedeck.checks.report import Report
 from tapedeck.columns import Columns
 from tapedeck.jobs import receipts
@@ -218,3 +218,38 @@ def test_a_whole_day_that_was_never_written_is_the_writers(settings: Settings, l
 def test_a_vendor_of_which_nothing_is_recorded_passes(settings: Settings) -> None:
     report = run(settings)
     assert (report.verdict, report.notes) == ("pass", [f"nothing is recorded of {VENDOR} yet"])
+
+
+def test_what_the_nightly_check_finds_on_the_disk_is_looked_at_and_mended(
+    settings: Settings, log: Published
+) -> None:
+    flip(settings)
+    for _ in range(2):
+        [found] = stored.stored(settings, VENDOR, OF, run="night").findings
+        assert (found.symbol, found.kind, found.start, found.status) == (
+            "BTCUSDT", "trade", T0 + WINDOW, "open",
+        )  # fmt: skip
+    origin = Origin(who="test", started=time.time_ns())
+    report = reconcile.reconcile(settings, VENDOR, OF, origin=origin, repair=True, quick=True)
+    assert [(one.symbol, one.start, one.status) for one in report.findings] == [
+        ("BTCUSDT", T0 + WINDOW, "closed")
+    ]
+    assert findings.find(settings, found.id).status == "closed"
+    assert stored.stored(settings, VENDOR, OF, run="night").findings == []
+
+
+def test_a_block_of_the_ledger_that_is_not_as_it_was_entered_is_named(
+    settings: Settings, log: Published
+) -> None:
+    ledger = database.collection(settings, "ledger")
+    block = ledger.find_one({"partition": log.partition("BTCUSDT")})
+    assert block is not None
+    facts = bytearray(block["facts"])
+    facts[3] ^= 1
+    ledger.update_one({"_id": block["_id"]}, {"$set": {"facts": bytes(facts)}})
+    [found] = stored.stored(settings, VENDOR, OF, run="night").findings
+    assert block["_id"] in found.evidence["why"]
+    assert found.evidence["mendable"] is False
+    ledger.delete_one({"_id": block["_id"]})
+    assert run(settings).verdict == "pass"
+    assert stored.stored(settings, VENDOR, OF, run="night").findings == []

@@ -96,7 +96,7 @@ def test_parts_of_a_halved_window_belong_together(settings: Settings, trades: Li
     assert [fault.symbol for fault in looked(settings).faults] == ["BTCUSDT"]
 
 
-def test_beside_writers_nothing_is_found(settings: Settings, trades: Library) -> None:
+def test_beside_writers_nothing_is_found_and_nothing_pruned(settings: Settings, trades: Library) -> None:
     ended = threading.Event()
 
     def write() -> None:
@@ -112,6 +112,7 @@ def test_beside_writers_nothing_is_found(settings: Settings, trades: Library) ->
     try:
         for _ in range(5):
             assert looked(settings).faults == ()
+            assert prune.prune(settings, VENDOR) == prune.Pruned()
     finally:
         ended.set()
         for thread in threads:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from tapedeck import digest
-from tapedeck.checks import expired, findings, proof
+from tapedeck.checks import expired, findings, proof, stored
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.checks.report import Progress, Report
 from tapedeck.checks.sides import NOTHING, Sides, Tallies, arctic_side, log_side, spans_to_judge
@@ -147,6 +147,8 @@ def finish(
         findings.mark_repairing(settings, [one.id for one in found], run)
         findings.record(settings, order.vendor, CHECKS, judged, left, run)
         stands = [findings.find(settings, one.id) for one in stands]
+    if repair:
+        stored.again(settings, order.vendor, order.slice, run)
     notes = [note for p in done.values() for note in p.notes]
     notes += [
         f"partition {p.partition}: {p.unlisted} more windows differ" for p in done.values() if p.unlisted
@@ -237,7 +239,9 @@ def _has_open(settings: Settings, order: Order) -> bool:
     """Whether something was found in the slice before and is not settled."""
     known = findings.listed(settings, order.vendor, "")
     return any(
-        one.check in CHECKS and one.status in ("open", "repairing") and order.slice.meets(one.start, one.end)
+        one.check in (*CHECKS, stored.CHECK)
+        and one.status in ("open", "repairing")
+        and order.slice.meets(one.start, one.end)
         for one in known
     )
 

@@ -146,7 +146,8 @@ def check(vendor: str, start: str, end: str, kinds: str, as_json: bool) -> int:
     """Decode every window that meets [START, END) and hold it against what was written.
 
     Names each window of which a byte was altered, a row or the whole document is gone, or a row is there
-    twice. Kafka is not asked, and writers may go on. Exit status 1 where something is found.
+    twice, and each block of the ledger that is not as it was entered. Kafka is not asked, and writers may go
+    on. Exit status 1 where something is found.
 
     \b
     Example:
@@ -162,7 +163,7 @@ def check(vendor: str, start: str, end: str, kinds: str, as_json: bool) -> int:
         found = checks.check(deck, vendor, of, wanted, progress)
     verdict = "fail" if found.faults else "pass"
     if as_json:
-        counts = {"documents": found.documents, "messages": found.messages}
+        counts = {"documents": found.documents, "messages": found.messages, "blocks": found.blocks}
         faults = [msgspec.to_builtins(fault) for fault in found.faults]
         click.echo(json.dumps({"verdict": verdict, **counts, "faults": faults, "notes": found.notes}))
         return 1 if found.faults else 0
@@ -170,7 +171,9 @@ def check(vendor: str, start: str, end: str, kinds: str, as_json: bool) -> int:
         click.echo(f"note: {note}", err=True)
     many = "1 fault" if len(found.faults) == 1 else f"{len(found.faults):,} faults"
     click.echo(f"{vendor} {of}: {verdict}, {many}")
-    click.echo(f"documents {found.documents:,}, messages {found.messages:,}")
+    click.echo(
+        f"documents {found.documents:,}, messages {found.messages:,}, blocks of the ledger {found.blocks:,}"
+    )
     for fault in found.faults:
         click.echo(fault.line)
     return 1 if found.faults else 0

@@ -31,7 +31,7 @@ PAUSE_SECONDS = 0.2
 """How often, and after how long, a window is looked at again because a writer was at it."""
 MS = 1_000_000
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 class Fault(Struct, frozen=True, kw_only=True, order=True):
