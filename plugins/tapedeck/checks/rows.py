@@ -25,12 +25,26 @@ class Row(Struct, frozen=True, kw_only=True):
 
     sort: str
     """`missing` in Arctic, `extra` in Arctic, or `different`."""
-    topic: int
-    partition: int
-    offset: int
+    topic: int = -1
+    partition: int = -1
+    offset: int = -1
+    symbol: str = ""
+    seq: int = 0
     ts_recv: str
     log: dict[str, Any] | None
     arctic: dict[str, Any] | None
+
+    def told(self, first: str, second: str) -> str:
+        """As a person reads it where two sides of these names were compared, in place of log and Arctic."""
+        place = f"{self.symbol}{f' seq {self.seq}' if self.seq else ''} at {self.ts_recv}"
+        if self.sort == "different":
+            changed = ", ".join(
+                f"{name} {value} in {first}, {(self.arctic or {}).get(name)} in {second}"
+                for name, value in (self.log or {}).items()
+            )
+            return f"different {place}: {changed}"
+        said = " ".join(f"{name}={value}" for name, value in (self.log or self.arctic or {}).items())
+        return f"only in {first if self.sort == 'missing' else second} {place}: {said}"
 
     @property
     def line(self) -> str:
@@ -40,8 +54,8 @@ class Row(Struct, frozen=True, kw_only=True):
             changed = ", ".join(f"{n} {v} in the log, {(self.arctic or {}).get(n)} in Arctic"
                                 for n, v in (self.log or {}).items())  # fmt: skip
             return f"different         {place}: {changed}"
-        values = self.log or self.arctic or {}
-        said = " ".join(f"{name}={value}" for name, value in values.items())
+        fields = self.log or self.arctic or {}
+        said = " ".join(f"{name}={value}" for name, value in fields.items())
         return f"{self.sort} in Arctic {'' if self.sort == 'missing' else '  '}{place}: {said}"
 
 
@@ -96,14 +110,14 @@ def _differ(log: Columns, arctic: Columns) -> Array:
 
 def _rows(sort: str, columns: Columns, which: Array, partition: int) -> Iterator[Row]:
     few = columns.take(which[:SHOWN])
-    for i, values in enumerate(_values(few)):
-        log, arctic = (values, None) if sort == "missing" else (None, values)
+    for i, said in enumerate(values(few)):
+        log, arctic = (said, None) if sort == "missing" else (None, said)
         yield _row(sort, few, i, partition, log, arctic)
 
 
 def _changed(log: Columns, left: Array, arctic: Columns, right: Array, partition: int) -> Iterator[Row]:
     mine, theirs = log.take(left[:SHOWN]), arctic.take(right[:SHOWN])
-    for i, (a, b) in enumerate(zip(_values(mine), _values(theirs), strict=True)):
+    for i, (a, b) in enumerate(zip(values(mine), values(theirs), strict=True)):
         names = [name for name in a if a[name] != b.get(name)]
         yield _row("different", mine, i, partition, {n: a[n] for n in names}, {n: b[n] for n in names})
 
@@ -118,7 +132,8 @@ def _row(
     )  # fmt: skip
 
 
-def _values(columns: Columns) -> Iterator[dict[str, Any]]:
+def values(columns: Columns) -> Iterator[dict[str, Any]]:
+    """Each message's fields by name, as JSON has them, without its symbol."""
     for message in messages_of(columns):
         yield {
             name: msgspec.json.decode(msgspec.json.encode(getattr(message, name)))

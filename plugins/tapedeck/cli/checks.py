@@ -51,8 +51,12 @@ def gaps(vendor: str, start: str, end: str, as_json: bool) -> int:
 @click.argument("end")
 @click.option("--repair", is_flag=True, help="Rebuild the windows that differ from the log, then look again.")
 @click.option("--quick", is_flag=True, help="Read no payload where ledger and tallies prove the slice.")
+@click.option("--with", "what", default="", metavar="WHAT", help="Compare with something else, see below.")
+@click.option("--symbol", default=None, help="Of a tape's payloads that name none.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
-def reconcile(vendor: str, start: str, end: str, repair: bool, quick: bool, as_json: bool) -> int:
+def reconcile(
+    vendor: str, start: str, end: str, repair: bool, quick: bool, what: str, symbol: str | None, as_json: bool
+) -> int:  # fmt: skip
     """Hold Kafka against Arctic for every window that meets [START, END).
 
     Counts and digests first, then the windows that differ, then their rows. Every stored row is decoded, so
@@ -60,12 +64,25 @@ def reconcile(vendor: str, start: str, end: str, repair: bool, quick: bool, as_j
     --quick leaves that to `tapedeck store check`. Exit status 1 where something is found, mended or not.
 
     \b
+    --with compares, message by message, prints what differs, and changes nothing:
+      tape[:PATH]     a collector's raw tape, or a captured file, against Arctic (Kafka may have expired)
+      history         the vendor's history of the settings against Arctic
+      arctic:PREFIX   Arctic against the libraries of a replay
+      collectors:1,2  two sources of the log against each other
+
+    \b
     Examples:
       tapedeck reconcile binance_usdm 2024-08-08T23:00:00Z 2024-08-09T00:00:00Z
       tapedeck reconcile binance_usdm 2h 1h --repair
       tapedeck reconcile binance_usdm 1d now --quick
+      tapedeck reconcile binance_usdm 2h 1h --with tape
     """
     from tapedeck.checks import doors
+
+    if what:
+        if repair or quick:
+            raise BadInput("--with compares and changes nothing: leave out --repair and --quick")
+        return _compared(vendor, start, end, what, symbol, as_json)
 
     with progress_of("partitions") as progress:
         report = doors.reconcile(vendor, start, end, repair=repair, quick=quick, progress=progress)
@@ -246,6 +263,21 @@ def shown(one: Finding) -> list[str]:
     width = max(map(len, fields))
     lines = [f"{name:<{width}}  {text}" for name, text in fields.items()]
     return [*lines, *(str(row["line"]) for row in one.evidence.get("rows", ()))]
+
+
+def _compared(vendor: str, start: str, end: str, what: str, symbol: str | None, as_json: bool) -> int:
+    from tapedeck.checks.against import against
+
+    found = against(endpoints.resolve(settings.load()), vendor, parse_slice(start, end), what, symbol)
+    if as_json:
+        click.echo(json.dumps(found.to_json()))
+    else:
+        for note in found.notes:
+            click.echo(f"note: {note}", err=True)
+        said = f"{found.differ:,} differ" if found.differ else "all alike"
+        click.echo(f"{found.vendor} {found.slice}: {found.sides[0]} against {found.sides[1]}: {said}")
+        click.echo("\n".join(found.lines) or "neither has anything of the slice")
+    return 1 if found.differ else 0
 
 
 def _show(report: Report, as_json: bool) -> int:

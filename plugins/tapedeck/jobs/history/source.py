@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
+from tapedeck.message import Message
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 
@@ -40,6 +41,10 @@ class File(Protocol):
     """What people call it."""
     src: int
     """1000 + the first 48 bits of the SHA-256 of its uncompressed bytes."""
+
+    def messages(self, of: Slice) -> Iterator[Message]:
+        """Those that it has received, or dated, in a slice; all kinds that it holds."""
+        ...
 
     def publish(self, settings: Settings, vendor: str, wants: Sequence[Want]) -> Given:
         """Publish what the wants lack into the backfill topic, each message once for ever.

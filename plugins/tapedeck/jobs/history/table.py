@@ -84,6 +84,11 @@ class Table:
             before += len(rows.ts)
             yield rows
 
+    def messages(self, of: Slice) -> Iterator[Message]:
+        """See `File.messages`."""
+        for rows in self.read():
+            yield from self._messages(rows, np.arange(*np.searchsorted(rows.ts, (of.start, of.end))))
+
     def publish(self, settings: Settings, vendor: str, wants: Sequence[Want]) -> Given:
         """See `File.publish`."""
         margin = parse_duration(settings.vendor(vendor).margin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from tapedeck.slices import Slice, parse_duration
 from tapedeck.tape import capture
 from tapedeck.tape.capture import Capture
 from tapedeck.tape.load import load
+from tapedeck.vendors.vendor import Chatter, Refusal
 
 ENDINGS = (".zst", ".gz")
 """A plain segment may still be written to, and its source number is its content's."""
@@ -29,8 +30,17 @@ class Taped:
     quote for example, is mended too. What has none is published where it is wanted only.
     """
 
-    def __init__(self, file: Capture, span: Slice) -> None:
+    def __init__(self, vendor: str, file: Capture, span: Slice) -> None:
+        self._vendor = vendor
         self._file, self._span, self.name, self.src = file, span, file.path.name, file.src
+
+    def messages(self, of: Slice) -> Iterator[Message]:
+        """See `File.messages`."""
+        for _, _, said in capture.walk(self._file, vendors.get(self._vendor)):
+            yield from (
+                m for m in said
+                if not isinstance(m, Refusal | Chatter) and of.start <= m.ts_recv < of.end
+            )  # fmt: skip
 
     def publish(self, settings: Settings, vendor: str, wants: Sequence[Want]) -> Given:
         """See `File.publish`."""
@@ -62,7 +72,7 @@ class Tapes:
             some = [w for w in wants if w.slice.widen(self._margin).meets(span.start, span.end)]
             if some:
                 checked = capture.check(path, vendors.get(self._vendor))
-                found.append(Found(Taped(checked, span), tuple(some)))
+                found.append(Found(Taped(self._vendor, checked, span), tuple(some)))
         return Answer(tuple(found))
 
     def _span(self, path: Path) -> Slice:
