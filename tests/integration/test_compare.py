@@ -51,7 +51,9 @@ def altered(settings: Settings, library_of: str, symbol: str = "BTCUSDT") -> Non
 
 def heard(i: int, src: int, symbol: str = "BTCUSDT") -> Trade:
     """The i-th second's trade, as a collector received it 20 or 40 ms after."""
-    return structs.replace(trade(T0 + i * NS + src * NS // 50, i + 1, symbol, src), ts_event=T0 + i * NS)
+    made = trade(T0 + i * NS + src * NS // 50, i + 1, symbol, src)
+    wrong = (i, src, symbol) == (50, 2, "BTCUSDT")
+    return structs.replace(made, ts_event=T0 + i * NS, price=1.0 if wrong else made.price)
 
 
 @pytest.fixture
@@ -77,15 +79,11 @@ def test_collectors_agree_but_for_what_one_never_heard_or_heard_otherwise(
     settings: Settings, log: Published
 ) -> None:
     found = against(settings, VENDOR, OF, "collectors:1,2")
-    assert told(found) == {"trade": (1198, 2, 0, 0)}
-    [first, second] = found.kinds[0].rows
+    assert told(found) == {"trade": (1197, 2, 0, 1)}
+    [first, second, _] = found.kinds[0].rows
     assert (first.sort, first.symbol, first.seq, second.seq) == ("missing", "ETHUSDT", 101, 102)
     assert found.lines[1].startswith("only in source 1 ETHUSDT seq 101 at ")
-    log.publish(heard(600, 1), structs.replace(heard(600, 2), price=1.0))
-    wide = Slice(T0 + 599 * NS, T0 + 800 * NS)
-    other = against(settings, VENDOR, wide, "collectors:1,2")
-    assert told(other) == {"trade": (2, 0, 0, 1)}
-    assert "price 160.1 in source 1, 1.0 in source 2" in other.lines[1]
+    assert any("price 105.1 in source 1, 1.0 in source 2" in line for line in found.lines)
 
 
 def test_arctic_and_a_replay_of_it_differ_where_either_was_altered(
