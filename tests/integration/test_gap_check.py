@@ -146,6 +146,18 @@ def test_what_a_second_collector_heard_is_missing_nowhere(settings: Settings, lo
     assert told(report) == []
 
 
+def test_what_one_of_two_collectors_never_heard_is_told_of_it_and_missing_nowhere(
+    settings: Settings, log: Published
+) -> None:
+    first, second = Collector(log), Collector(log, src=2)
+    first.hear(-1, 310)
+    second.hear(-1, 310, drop=[500, 501])
+    report = gap_check(settings, VENDOR, OF)
+    assert told(report) == [("twins", "collector", "*", "*", 0)]
+    [found] = report.findings
+    assert (found.severity, found.evidence["src"], found.evidence["lacking"]) == ("warn", 2, 2)
+
+
 def test_what_the_publisher_lost_is_told_by_the_heartbeats(settings: Settings, log: Published) -> None:
     heard = Collector(log)
     heard.hear(0, 310, lose=[1001, 1003])

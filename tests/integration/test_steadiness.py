@@ -85,6 +85,30 @@ def test_a_symbol_that_earlier_days_heard_is_missed_and_a_new_one_is_not(setting
     assert len(findings.listed(settings, VENDOR)) == 1
 
 
+@pytest.mark.parametrize(
+    ("other_heard", "scope", "reason"), [(False, "everything", "collector"), (True, "feed", "upstream")]
+)
+def test_a_feed_that_is_silent_with_every_other_is_this_site_s(
+    settings: Settings, other_heard: bool, scope: str, reason: str
+) -> None:
+    logs = [Published(settings), Published(settings, "binance_spot")]
+    for log in logs:
+        log.register(T0 - 5 * NS)
+        made: list[m.Message] = []
+        for t in range(601):
+            made.append(m.Heartbeat("*", 0, T0 + t * NS, 0, 0, 1, log.lives[1].since, 0))
+            if not 300 <= t < 340 or (other_heard and log is logs[1]):
+                made += [
+                    m.Quote("HOT", 0, T0 + t * NS + 1000 + k * NS // 4, 0, 0, 1, 1.0, 2.0) for k in range(4)
+                ]
+        log.publish(*made)
+        log.close(T0 + 601 * NS)
+    [found] = gap_check(settings, VENDOR, Slice(T0, T0 + 600 * NS)).findings
+    assert (found.check, found.symbol, found.severity, found.reason) == ("silence", "*", "fail", reason)
+    assert found.evidence["scope"] == scope
+    assert ("binance_spot either" in found.evidence["why"]) != other_heard
+
+
 def test_a_halt_is_no_silence(settings: Settings) -> None:
     like_days(settings, 6, HOT=1, COLD=1, LUKE=1)
     log = Published(settings)

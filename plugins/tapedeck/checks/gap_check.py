@@ -12,6 +12,7 @@ from tapedeck.checks.gaps import Head, Tail
 from tapedeck.checks.gathered import HOUR, Gathered
 from tapedeck.checks.look import Look, look
 from tapedeck.checks.report import Progress, Report
+from tapedeck.checks.scope import with_scope
 from tapedeck.checks.steadiness import Steadiness
 from tapedeck.checks.stood import stood_before
 from tapedeck.log import meta, quarantine
@@ -23,7 +24,7 @@ from tapedeck.slices import Slice, format_time, parse_duration
 from tapedeck.store import database, documents, library, positions
 
 CHECKS = (
-    "sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired", "lost",
+    "sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired", "twins", "lost",
     *steadiness.CHECKS,
 )  # fmt: skip
 """The checks that a gap check runs; a finding says which one found it."""
@@ -73,6 +74,7 @@ def gap_check(
     found = list(check.found(known.lives, known.extents, entries, time.time_ns()))
     for seen in check.cut.values():
         found += _of_cut(settings, check, seen)
+    found = with_scope(settings, vendor, found)
     run = run or f"gaps {format_time(time.time_ns())}"
     stands = findings.record(settings, vendor, CHECKS, of, found, run)
     findings.close(settings, [check.identity_of(one) for one in steady.settled], run)

@@ -14,13 +14,14 @@ from tapedeck.checks.gaps import Chains, Event, Head, Missing, Tail, chains, tai
 from tapedeck.checks.heartbeats import FILES, Outage, Shortfall, late, listening, outages, shortfalls, unheard
 from tapedeck.checks.look import Look
 from tapedeck.checks.steadiness import Steadiness
+from tapedeck.checks.twins import Lacking, Twins
 from tapedeck.columns import Columns, concat
 from tapedeck.log.decode import Undecodable
 from tapedeck.log.lost import Lost
 from tapedeck.log.meta import Extent, Life
 from tapedeck.log.quarantine import Entry
 from tapedeck.message import CONNECTED, DISCONNECTED, SEQUENCE_RESET, WHOLE_FEED
-from tapedeck.slices import Slice
+from tapedeck.slices import NS, Slice
 
 HOUR = 3600 * 10**9
 MS = 1_000_000
@@ -57,6 +58,7 @@ class Gathered:
     ends: dict[tuple[int, str], dict[str, Tail]] = field(default_factory=dict)
     events: list[tuple[str, Event]] = field(default_factory=list)
     """Duplicates, reorders and resets of the slice, each with which of the three it is."""
+    twins: Twins = field(default_factory=Twins)
 
     def __post_init__(self) -> None:
         names = ("messages", "gaps", "duplicates", "reorders", "resets")
@@ -71,6 +73,7 @@ class Gathered:
             self.cut.setdefault(seen.partition, seen)
         self.lost.update(seen.lost)
         self.steady.take(seen, stretch, tuple(self.backfills))
+        self.twins.take(seen.judged, stretch)
         status = seen.judged.get("status")
         resets: dict[str, list[int]] = {}
         if status is not None:
@@ -151,6 +154,11 @@ class Gathered:
         yield from self._of_entries([e for e in entries if not explained(facts, e)])
         yield from self._of_records([u for u in self.undecodable if not explained(facts, u)])
         yield from self._of_lost()
+        for lacking in self.twins.lacking(heard):
+            yield self._of_twin(lacking)
+        for (one, other), lag in self.twins.lag().items():
+            if abs(lag) > self.steady.limits.skew_ms * MS:
+                self.notes.append(f"collector {other} receives {lag / NS:+.3f} s after collector {one}")
         gaps = [gap for _, gap in self.missing]
         yield from self.steady.found(facts.heard, gaps, self.make)
         self.notes += self.steady.notes
@@ -177,6 +185,18 @@ class Gathered:
             "collector", (start,), reason="collector", start=start, end=end, messages=0,
             severity="fail" if outage.certain else "warn",
             evidence={"src": outage.src, "what": outage.why, "why": spell(outage)},
+        )  # fmt: skip
+
+    def _of_twin(self, one: Lacking) -> Finding:
+        return self.make(
+            "twins", (one.src, one.other, self.of.start // HOUR), reason="collector", start=one.first,
+            end=one.last + 1, messages=0, severity="warn",
+            evidence={
+                "src": one.src, "other": one.other, "lacking": one.messages, "of": one.of,
+                "symbols": list(one.symbols),
+                "why": f"collector {one.src} lacks {one.messages:,} of the {one.of:,} messages that "
+                f"collector {one.other} has while both listened ({', '.join(one.symbols)}): the log has them",
+            },
         )  # fmt: skip
 
     def _of_lone_beats(
