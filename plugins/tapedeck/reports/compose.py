@@ -54,6 +54,7 @@ class Facts:
     voids: list[Receipt] = field(default_factory=list)
     entries: list[quarantine.Entry] = field(default_factory=list)
     heard: dict[int, tuple[Slice, ...]] = field(default_factory=dict)
+    kept_until: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     symbols: dict[str, dict[str, Any]] = field(default_factory=dict)
     plots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -171,7 +172,7 @@ def compose(
         timeliness=timeliness, validity=_validity(symbols),
         volume={"baseline_days": [d.day for d in trailing], "usual": _usual(trailing)},
         quarantine=_quarantine(facts.entries), collectors=_collectors(facts),
-        plan=_plan(facts.plan),
+        retention=facts.kept_until, plan=_plan(facts.plan),
         code={"tapedeck": importlib.metadata.version("tapedeck"), "windows": CODE_VERSION},
         thresholds=to_builtins(limits), notes=facts.notes,
     )  # fmt: skip

@@ -51,6 +51,7 @@ class Day(Struct, frozen=True, kw_only=True):
     volume: dict[str, Any]
     quarantine: dict[str, Any]
     collectors: list[dict[str, Any]]
+    retention: list[dict[str, Any]] = []
     plan: dict[str, Any]
     code: dict[str, Any]
     thresholds: dict[str, Any]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from tapedeck.calendars.named import calendar_of
 from tapedeck.checks import findings, reconcile
 from tapedeck.checks.gap_check import gap_check
 from tapedeck.jobs import receipts
-from tapedeck.log import coverage, meta, quarantine
+from tapedeck.log import client, coverage, meta, quarantine, topics
 from tapedeck.log.plan import Plan
 from tapedeck.message import KINDS, WHOLE_FEED
 from tapedeck.reports import kept
@@ -175,7 +176,24 @@ def _compared(settings: Settings, on: Ground, reads: Sequence[PartRead], facts: 
     facts.receipts = [r for r in met if r.job in ("backfill", "reconcile")]
     facts.voids = [r for r in met if r.job == "void" and r.outcome == "written"]
     facts.entries = quarantine.standing(settings, on.vendor, on.of)
+    facts.kept_until = _kept_until(settings, on)
     facts.heard = coverage.coverage(settings, on.vendor, on.of)
+
+
+def _kept_until(settings: Settings, on: Ground) -> list[dict[str, Any]]:
+    """Until when the day can be built again from each topic that holds some of it."""
+    assert on.plan is not None  # noqa: S101 - where there is no log there is nothing to keep
+    names = sorted({r.topic for r in on.plan.ranges if r.stop > r.start})
+    if not names:
+        return []
+    with client.answering(settings):
+        configs = topics.configs(client.admin(settings), names)
+    found = []
+    for name in names:
+        age, size = int(configs[name]["retention.ms"]), int(configs[name]["retention.bytes"])
+        until = format_time(on.whole.start + age * 1_000_000) if age >= 0 else None
+        found.append({"topic": name, "kept_until": until, "kept_bytes": size if size >= 0 else None})
+    return found
 
 
 def _extent(settings: Settings, libraries: Mapping[str, Library], of: Slice) -> Slice | None:
