@@ -31,6 +31,7 @@ from tapedeck.tape.follow import Follower
 from tapedeck.tape.publish import publish
 from tapedeck.tape.segment import own_line, own_of
 from tapedeck.tape.write import TapeWriter
+from tapedeck.vendors import Chatter, Refusal
 from tests import servers
 
 VENDOR = "binance_usdm"
@@ -79,7 +80,7 @@ class Tape:
 
 @contextmanager
 def publishing(
-    settings: Settings, src: int = 1, patience: float = 15.0, show: Show = unheard
+    settings: Settings, src: int = 1, patience: float = 15.0, show: Show = unheard, part: int = 0
 ) -> Iterator[list[str]]:
     """A publisher at work during the block, which then ends as on SIGTERM; gives what it warned of."""
     ending, said = Ending(patience=patience), list[str]()
@@ -87,7 +88,7 @@ def publishing(
 
     def work() -> None:
         try:
-            publish(settings, VENDOR, src, ending, said.append, show=show)
+            publish(settings, VENDOR, src, ending, said.append, show=show, part=part)
         except BaseException as e:
             failed.append(e)
             said.append(f"the publisher ended: {e!r}")
@@ -167,7 +168,12 @@ def files(folder: Path) -> list[str]:
 def variables(settings: Settings) -> dict[str, str]:
     """The environment in which another process has these settings."""
     vendors = {
-        name: {"bus": vendor.bus, "symbols": vendor.symbols, "window": vendor.window}
+        name: {
+            "bus": vendor.bus,
+            "symbols": vendor.symbols,
+            "window": vendor.window,
+            "publishers": vendor.publishers,
+        }
         for name, vendor in settings.vendors.items()
     }
     return {
@@ -238,7 +244,8 @@ def taped(settings: Settings, src: int = 1) -> list[Message]:
                     found.append(Status("*", 0, table["recv_ns"], 0, 0, src, code, table["why"]))
             else:
                 stamp, _, payload = line.partition(b" ")
-                found += vendor.normalise(payload, int(stamp), src)  # type: ignore[arg-type]
+                said = vendor.normalise(payload, int(stamp), src)
+                found += [one for one in said if not isinstance(one, Refusal | Chatter)]
     follower.close()
     return found
 

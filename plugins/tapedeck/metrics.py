@@ -244,6 +244,23 @@ def snapshot(role: str, at: float, held: str, values: Values) -> Snapshot:
     )
 
 
+def together(role: str, snapshots: Sequence[Snapshot]) -> Snapshot:
+    """Several processes that share one work as one: what they counted is added up, it is as long ago as the
+    one that was heard of least lately, and what holds any of them holds it."""
+    values: dict[str, dict[str, float]] = {}
+    for one in snapshots:
+        for name, found in one.values.items():
+            whole = values.setdefault(name, {})
+            for label, value in found.items():
+                whole[label] = whole.get(label, 0.0) + value
+    return Snapshot(
+        role=role,
+        at=min(one.at for one in snapshots),
+        held="; ".join(dict.fromkeys(one.held for one in snapshots if one.held)),
+        values=values,
+    )
+
+
 def expose(who: Mapping[str, str], snapshots: Sequence[Snapshot]) -> bytes:
     """The snapshots in Prometheus's text format, all series with the labels `who`."""
     registry = CollectorRegistry(auto_describe=False)

@@ -247,6 +247,8 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Folder of the raw tapes; empty: `<state_dir>/tape/<vendor>`."""
     topic: str = ""
     """The live topic's name; empty: the prefix and the vendor's name."""
+    publishers: Count = 1
+    """How many processes of a collector share its tape's partitions, where one core can't carry all."""
     margin: str = "30s"
     """How far apart two sources' copies of one message may lie (DESIGN §2.6)."""
     lateness: str = "60s"

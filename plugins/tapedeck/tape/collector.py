@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +22,7 @@ from tapedeck.settings import Settings, where
 from tapedeck.tape import lock
 from tapedeck.tape.ending import PATIENCE, Ending
 from tapedeck.tape.half import Half, Say
+from tapedeck.tape.share import Share
 from tapedeck.tape.waiting import Waiting, waiting
 
 LOOK_SECONDS = 0.05
@@ -50,6 +51,8 @@ class Record(Server, frozen=True, kw_only=True):
     messages: int = 0
     held: str = ""
     health: str = ""
+    publisher_pids: list[int | None] = []
+    """Of all its publishers; the first is `publisher_pid`."""
 
 
 def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending, say: Say) -> int:
@@ -72,24 +75,29 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
         if bus:
             raise
         raise BadInput(f"{e} (vendors.{vendor} is set in {where(f'vendors.{vendor}.bus')})") from e
+    if table.publishers > settings.kafka.partitions:
+        raise BadInput(
+            f"vendors.{vendor}.publishers is {table.publishers} and a topic has {settings.kafka.partitions} "
+            f"partitions: set it to that or less (it is set in {where(f'vendors.{vendor}.publishers')})"
+        )
     folder = settings.tape_dir(vendor, src)
     who = [vendor, "--src", str(src), "--parent", str(os.getpid())]
     with (
         lock.held(folder, "collector"),
         Half("taper", [*_python("taper"), *who, "--bus", address], TAPER_PAUSE, say, heeded=True) as taper,
-        Half("publisher", [*_python("publisher"), *who], PUBLISHER_PAUSE, say) as publisher,
-        _Watched(settings, vendor, src, taper, publisher) as watched,
+        _Publishers(table.publishers, who, say) as publishers,
+        _Watched(settings, vendor, src, {"taper": taper, **publishers.halves}) as watched,
         health.Serving(settings, {"vendor": vendor, "src": str(src)}, watched.look) as serving,
         _Recorder(settings, vendor, src, address, watched, serving.address) as recorder,
     ):
         say(f"{vendor} as collector {src}: {address} → {folder} → {settings.live_topic(vendor)}")
         while not ending.asked() and taper.verdict is None:
             taper.keep_up()
-            publisher.keep_up()
+            publishers.keep_up()
             recorder.renew()
             time.sleep(LOOK_SECONDS)
         said_goodbye = taper.finish(PATIENCE + 5)
-        published = publisher.finish(PATIENCE + 15)
+        published = publishers.finish(PATIENCE + 15)
         if not published:
             say(
                 f"what Kafka has not acknowledged remains on the tape {folder}, and the next collector "
@@ -123,12 +131,44 @@ def retire(settings: Settings, vendor: str, src: int) -> int:
     return len(open_lives)
 
 
-class _Watched:
-    """How both halves and their tape are. What the halves said of themselves is forgotten at both ends."""
+class _Publishers:
+    """The publishers that share the tape, as one half."""
 
-    def __init__(self, settings: Settings, vendor: str, src: int, taper: Half, publisher: Half) -> None:
+    def __init__(self, count: int, who: list[str], say: Say) -> None:
+        self.halves: dict[str, Half] = {}
+        """By their role, who leads first."""
+        for part in range(count):
+            role = Share(part, count).role
+            words = [*_python("publisher"), *who, "--part", str(part)]
+            self.halves[role] = Half(role, words, PUBLISHER_PAUSE, say)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Publishers:
+        for half in self.halves.values():
+            self._stack.enter_context(half)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def keep_up(self) -> None:
+        """See `Half.keep_up`."""
+        for half in self.halves.values():
+            half.keep_up()
+
+    def finish(self, seconds: float) -> bool:
+        """See `Half.finish`; who leads comes last, since it waits for the others' goodbye."""
+        return all([half.finish(seconds) for half in reversed(self.halves.values())])
+
+
+class _Watched:
+    """How the halves and their tape are. What they said of themselves is forgotten at both ends."""
+
+    def __init__(self, settings: Settings, vendor: str, src: int, halves: dict[str, Half]) -> None:
         self._folder = settings.tape_dir(vendor, src)
-        self.halves = {"taper": taper, "publisher": publisher}
+        self.halves = halves
         self._files = {role: health.half_file(settings, role, vendor, src) for role in self.halves}
 
     def __enter__(self) -> _Watched:
@@ -150,7 +190,7 @@ class _Watched:
 
     def look(self) -> list[Snapshot]:
         """All that is known, for who scrapes; the collector's own numbers stand with the taper's."""
-        taper, publisher = self.heard()
+        taper, *publishers = self.heard()
         tape = self.tape()
         lag = {} if tape.lag is None else {metrics.COLLECTOR_LAG: tape.lag}
         own = metrics.snapshot(
@@ -162,7 +202,8 @@ class _Watched:
                 **lag,
             },
         )  # fmt: skip
-        return [structs.replace(taper, values={**taper.values, **own.values}), publisher]
+        taper = structs.replace(taper, values={**taper.values, **own.values})
+        return [taper, metrics.together("publisher", publishers)]
 
     def _forget(self) -> None:
         for file in self._files.values():
@@ -205,11 +246,12 @@ class _Recorder:
             return
         self._next = time.monotonic() + RECORD_SECONDS
         heard, tape = self._watched.heard(), self._watched.tape()
-        taper, publisher = (half.pid for half in self._watched.halves.values())
+        taper, *publishers = (half.pid for half in self._watched.halves.values())
         record = structs.replace(
             self._record,
             taper_pid=taper,
-            publisher_pid=publisher,
+            publisher_pid=publishers[0],
+            publisher_pids=publishers,
             lag=tape.lag,
             waiting=tape.bytes,
             free=tape.free,

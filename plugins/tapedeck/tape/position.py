@@ -1,16 +1,20 @@
-"""How far Kafka has acknowledged the tape, per partition; kept in a file beside the segments."""
+"""How far Kafka has acknowledged the tape, per partition; kept in a file beside the segments.
+
+Where several publishers share a tape each has a file of its own, `position.json`, `position-1.json`, …. What
+any of them says is true, so together they say the furthest for each lane.
+"""
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tapedeck.errors import Mismatch, Unavailable
 from tapedeck.tape.segment import Place, Segment, named
@@ -23,12 +27,13 @@ class Lane(Struct, frozen=True):
     """One partition's (or the quarantine topic's) part of a position.
 
     All lines before `offset` of `segment` are dealt with; up to there this life of the taper has
-    yielded `sent` distinct messages for it.
+    yielded `sent` distinct messages for it. `stamp` is the receipt time of the last of these lines.
     """
 
     segment: str
     offset: int
     sent: int
+    stamp: int = 0
 
     @property
     def place(self) -> Place:
@@ -49,11 +54,53 @@ class Position(Struct, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
 
 
+def file_of(part: int) -> str:
+    """The name of a publisher's file."""
+    return f"position-{part}.json" if part else FILE
+
+
 def load(folder: Path) -> Position | None:
-    """The tape's position, or None where nothing was published of it yet."""
-    path = folder / FILE
+    """The tape's position, of all its publishers together; None where nothing was published of it yet.
+
+    Where they speak of different topics, the first one's word counts.
+    """
+    found = [one for path in _files(folder) if (one := _read(path))]
+    if not found:
+        return None
+    alike = [
+        one for one in found if (one.topic_id, len(one.lanes)) == (found[0].topic_id, len(found[0].lanes))
+    ]
+    lanes = [
+        max(each, key=lambda lane: lane.place) for each in zip(*(one.lanes for one in alike), strict=True)
+    ]
+    counts: Counter[str] = Counter()
+    for one in alike:
+        counts.update(one.counts)
+    return Position(
+        topic_id=found[0].topic_id, lanes=lanes, stamp=min(lane.stamp for lane in lanes), counts=dict(counts)
+    )  # fmt: skip
+
+
+def forget(folder: Path, parts: int) -> None:
+    """Remove the files of publishers that there are no more, once another's has what they say."""
+    for path in _files(folder):
+        number = path.stem.partition("-")[2]
+        if number and int(number) >= parts:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The publishers' files, the first one's first."""
+    others = [path for path in folder.glob("position-*.json") if path.stem.partition("-")[2].isdigit()]
+    return [folder / FILE, *sorted(others, key=lambda path: int(path.stem.partition("-")[2]))]
+
+
+def _read(path: Path) -> Position | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Position)
+        found = msgspec.json.decode(path.read_bytes(), type=Position)
+        # Before each lane had a stamp of its own the position's was that of the lane furthest behind.
+        lanes = [structs.replace(lane, stamp=lane.stamp or found.stamp) for lane in found.lanes]
+        return structs.replace(found, lanes=lanes) if lanes else None
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, OSError) as e:
@@ -63,10 +110,13 @@ def load(folder: Path) -> Position | None:
         ) from e
 
 
-def save(folder: Path, position: Position) -> None:
-    """Replace the tape's position, whole or not at all. Raises Unavailable where it can't be written."""
-    path = folder / FILE
-    new = path.with_name(f"{FILE}.new")
+def save(folder: Path, position: Position, part: int = 0) -> None:
+    """Replace a publisher's word of the tape's position, whole or not at all.
+
+    Raises Unavailable where it can't be written.
+    """
+    path = folder / file_of(part)
+    new = path.with_name(f"{path.name}.new")
     try:
         with new.open("wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(position), indent=1))
@@ -100,11 +150,13 @@ class Ledger:
     """Turns counts of acknowledged records into places on the tape.
 
     A mark says "when so many records had been handed to each lane, the tape was read up to here". A
-    lane whose acknowledged records reach a mark's count has dealt with all that lies before it.
+    lane whose acknowledged records reach a mark's count has dealt with all that lies before it. A lane that
+    is not `mine` stays where it was.
     """
 
-    def __init__(self, start: Sequence[Lane], stamp: int = 0) -> None:
+    def __init__(self, start: Sequence[Lane], stamp: int = 0, mine: Sequence[bool] | None = None) -> None:
         self._lanes = list(start)
+        self._mine = [lane for lane in range(len(start)) if mine is None or mine[lane]]
         self._stamp = stamp
         self._marks: deque[_Mark] = deque()
 
@@ -117,12 +169,12 @@ class Ledger:
     def lanes(self, acknowledged: Sequence[int]) -> list[Lane]:
         """Each lane's position, given how many of its records are acknowledged."""
         reached = []
-        for lane, count in enumerate(acknowledged):
-            at = bisect_right(self._marks, count, key=lambda mark: mark.produced[lane])
+        for lane in self._mine:
+            at = bisect_right(self._marks, acknowledged[lane], key=lambda mark: mark.produced[lane])
             reached.append(at)
             if at:
                 mark = self._marks[at - 1]
-                new = Lane(mark.place.segment.name, mark.place.offset, mark.sent[lane])
+                new = Lane(mark.place.segment.name, mark.place.offset, mark.sent[lane], mark.stamp)
                 if new.place > self._lanes[lane].place:
                     self._lanes[lane] = new
         for _ in range(min(reached)):
@@ -131,5 +183,5 @@ class Ledger:
 
     @property
     def stamp(self) -> int:
-        """The receipt time up to which all lanes were acknowledged when `lanes` was last asked."""
+        """The receipt time up to which all its lanes were acknowledged when `lanes` was last asked."""
         return self._stamp

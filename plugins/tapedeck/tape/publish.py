@@ -28,6 +28,7 @@ from tapedeck.tape.latency import Latency
 from tapedeck.tape.lines import Lines
 from tapedeck.tape.position import Lane, Ledger, Position
 from tapedeck.tape.segment import Place, segments, stamp_of
+from tapedeck.tape.share import Share
 from tapedeck.tape.skew import Skew
 
 AHEAD = 50 * 60 * 10**9
@@ -40,6 +41,9 @@ RETRY_SECONDS = (0.5, 10.0)
 LOCK_SECONDS = 30.0
 """How long a publisher waits for one before it that is just ending, which takes at most half of that."""
 ALARM_SECONDS = 60.0
+LOOK_SECONDS, LONG_SECONDS = 0.1, 15.0
+"""Between two looks whether another publisher of this tape is as far as this one needs it, and until it is
+told that it is not."""
 MOST_ALONE = 64
 """So many lines are read by themselves, where the compiled reader knows none, before it is asked again."""
 
@@ -58,21 +62,23 @@ def publish(
     warn: Say,
     clock: Clock | None = None,
     show: Show = unheard,
+    part: int = 0,
 ) -> None:
-    """Publish the collector's tape, from where Kafka has acknowledged it, until `ending` and the tape's end.
+    """Publish the collector's tape from where Kafka has acknowledged it, until `ending` and the tape's end;
+    of several publishers (`vendors.V.publishers`) the share of this `part`.
 
     While Kafka is away it waits: the tape grows, memory does not. `show` is told each second how it is.
     Raises Mismatch for topics or a tape that are not the expected ones, BadInput where another
     publisher works on this tape, or one of this number elsewhere.
     """
-    folder = settings.tape_dir(vendor, src)
-    with lock.held(folder, "publisher", LOCK_SECONDS):
+    folder, share = settings.tape_dir(vendor, src), Share(part, settings.vendor(vendor).publishers)
+    with lock.held(folder, share.role, LOCK_SECONDS):
         pause, held = RETRY_SECONDS[0], "it has not reached Kafka yet"
         while True:
             began = time.monotonic()
             show(held, {})
             try:
-                session = _Session(settings, vendor, src, ending, warn, clock or Clock(), show)
+                session = _Session(settings, vendor, src, share, ending, warn, clock or Clock(), show)
                 try:
                     session.run()
                 finally:
@@ -105,36 +111,44 @@ class _Session:
     """One producer's time: from the position on file until it ends or something fails."""
 
     def __init__(
-        self, settings: Settings, vendor: str, src: int, ending: Ending, warn: Say, clock: Clock, show: Show
+        self,
+        settings: Settings,
+        vendor: str,
+        src: int,
+        share: Share,
+        ending: Ending,
+        warn: Say,
+        clock: Clock,
+        show: Show,
     ) -> None:
-        self._settings, self._vendor, self._src = settings, vendor, src
+        self._settings, self._vendor, self._src, self._share = settings, vendor, src, share
         self._folder = settings.tape_dir(vendor, src)
         self._ending, self._warn, self._clock, self._show = ending, warn, clock, show
         self._latency, self._holds, self._held = Latency(), 0, ""
         self._skew = Skew(vendors.get(vendor))
         known = topics.ensure(settings, vendor)
         self._pin = known.live[-1]
-        served, stamp = self._served()
-        self._lives = {
-            life.since: life
-            for life in meta.read(settings).lives
-            if (life.vendor, life.src, life.topic_id) == (vendor, src, self._pin.id)
-        }
+        mine = share.mine(self._pin)
+        served = self._served()
+        first = min(
+            (lane for lane, own in zip(served, mine, strict=True) if own), key=lambda lane: lane.place
+        )
+        self._lives = self._registered()
         alone.check(settings, self._pin, self._lives.values(), self._folder)
         limits = value_limits(settings, [self._pin.name, known.quarantine.name])
         targets = [Target(self._pin.name, p) for p in range(self._pin.partitions)]
         targets.append(Target(known.quarantine.name, quarantine.lane_of(known.quarantine, src)))
         self._admin = client.admin(settings)
         self._outbox = Outbox(settings, targets, self._wait)
-        self._ledger = Ledger(served, stamp)
+        self._ledger = Ledger(served, first.stamp, mine)
         self._lines = Lines(
             vendors.get(vendor), src, served,
-            (limits[self._pin.name], limits[known.quarantine.name]), stamp,
+            (limits[self._pin.name], limits[known.quarantine.name]), first.stamp, mine,
         )  # fmt: skip
         self._canonical: Canonical | None = None
         if reader := vendors.get(vendor).compiled:
             self._canonical = Canonical(reader, self._lines, src, limits[self._pin.name])
-        self._follower = Follower(self._folder, min(lane.place for lane in served))
+        self._follower = Follower(self._folder, first.place)
         self._limit = 0
         self._identity: Future[Any] | None = None
         now = time.monotonic()
@@ -152,7 +166,8 @@ class _Session:
             if chunk is not None:
                 pause = SHORTEST_PAUSE
                 self._publish(chunk)
-                self._skew.look(chunk)
+                if self._share.leads:
+                    self._skew.look(chunk)
                 self._outbox.poll(0)
             elif not self._ending.asked():
                 self._outbox.poll(pause)
@@ -176,23 +191,37 @@ class _Session:
             self._outbox.close()
             self._follower.close()
 
-    def _served(self) -> tuple[list[Lane], int]:
+    def _registered(self) -> dict[int, Life]:
+        """This collector's lives in md.meta, by their first stamp."""
+        return {
+            life.since: life
+            for life in meta.read(self._settings).lives
+            if (life.vendor, life.src, life.topic_id) == (self._vendor, self._src, self._pin.id)
+        }
+
+    def _served(self) -> list[Lane]:
         found = position.load(self._folder)
         first = next(iter(segments(self._folder)), None)
         if found is None:
             name = first.name if first else ""
-            return [Lane(name, 0, 0)] * (self._pin.partitions + 1), 0
+            return [Lane(name, 0, 0)] * (self._pin.partitions + 1)
         if found.topic_id != self._pin.id:
             raise Mismatch(
                 f"{self._folder / position.FILE} speaks of a topic with id {found.topic_id}, but "
                 f"{self._pin.name} has id {self._pin.id}: remove that file to publish the whole tape into it"
+                f"{self._beside}"
             )
         if len(found.lanes) != self._pin.partitions + 1:
             raise Mismatch(
                 f"{self._folder / position.FILE} speaks of {len(found.lanes) - 1} partitions, but "
                 f"{self._pin.name} has {self._pin.partitions}: remove that file to publish all of it again"
+                f"{self._beside}"
             )
-        return found.lanes, found.stamp
+        return found.lanes
+
+    @property
+    def _beside(self) -> str:
+        return "" if self._share.parts == 1 else " (and position-*.json beside it)"
 
     def _publish(self, chunk: Chunk) -> None:
         """Every line of a chunk, in order."""
@@ -249,7 +278,7 @@ class _Session:
             if (stamp_of(line) or 0) > self._limit:
                 self._hold(stamp_of(line) or 0, place)
             if lines.own(line, place.offset):
-                self._close_life(lines.stamp)
+                self._close_life(lines.stamp, Place(place.segment, place.offset + len(line) + 1))
         else:
             lines.damaged(line, place.offset)
 
@@ -288,18 +317,36 @@ class _Session:
         self._limit, self._held = now + AHEAD, ""
 
     def _register(self, life: int) -> None:
-        """Enter a life in md.meta before the first record of it."""
+        """Enter a life in md.meta before the first record of it; who does not lead waits for who does."""
+
+        def registered() -> bool:
+            self._lives = self._lives if life in self._lives else self._registered()
+            return life in self._lives
+
+        if not self._share.leads:
+            self._await(
+                registered, f"the first publisher has not come to the life of {format_time(life)} yet"
+            )
         if life not in self._lives:
             self._lives[life] = Life(vendor=self._vendor, src=self._src, since=life, topic_id=self._pin.id)
             meta.put(self._settings, self._lives[life])
 
-    def _close_life(self, stamp: int) -> None:
-        """Enter the end of a life in md.meta once its closing heartbeat is acknowledged everywhere.
+    def _close_life(self, stamp: int, behind: Place) -> None:
+        """Enter the end of a life in md.meta once its closing heartbeat, which ends at the place `behind`, is
+        acknowledged everywhere: who leads waits for the others' positions to be there.
 
         The tape's position does not pass the closing heartbeat before that.
         """
         self._leave()
         self._outbox.drain()
+        if not self._share.leads:
+            self._mark(behind)
+            self._save()
+            return
+        self._await(
+            lambda: self._all_at(behind),
+            f"another publisher has not published the goodbye of {format_time(stamp)} yet",
+        )
         closing = {}
         with client.consumer(self._settings) as consumer:
             for p in range(self._pin.partitions):
@@ -308,6 +355,25 @@ class _Session:
         if life.closed is None:
             self._lives[life.since] = structs.replace(life, closed=stamp, closing=closing)
             meta.put(self._settings, self._lives[life.since])
+
+    def _await(self, done: Callable[[], bool], held: str) -> None:
+        """Wait for another publisher of this tape; where it takes long, `held` is told."""
+        began = time.monotonic()
+        while not done():
+            if time.monotonic() - began > LONG_SECONDS:
+                self._held = held
+                self._alarm(f"{held}: publishing of {self._vendor} waits for it; see what it says")
+            self._outbox.poll(LOOK_SECONDS)
+            self._wait()
+        self._held = ""
+
+    def _all_at(self, place: Place) -> bool:
+        """Whether the publishers beside this one have dealt with all before a place."""
+        if self._share.parts == 1:
+            return True
+        found = position.load(self._folder)
+        others = [lane for lane, own in enumerate(self._lines.mine) if not own]
+        return found is not None and all(found.lanes[lane].place >= place for lane in others)
 
     def _housekeeping(self) -> None:
         """Each second the position, each few seconds a look whether the topic is still the same."""
@@ -325,7 +391,8 @@ class _Session:
             self._outbox.trouble = ""
         if now >= self._next_prune:
             self._next_prune = now + PRUNE_SECONDS
-            self._prune()
+            if self._share.leads:
+                self._prune()
         if now >= self._next_identity:
             self._next_identity = now + IDENTITY_SECONDS
             self._check_identity()
@@ -360,7 +427,9 @@ class _Session:
         counts = {**self._lines.counts, "times Kafka's queue was full": self._outbox.times_full}
         new = Position(topic_id=self._pin.id, lanes=lanes, stamp=self._ledger.stamp, counts=counts)
         if new != self._saved:
-            position.save(self._folder, new)
+            position.save(self._folder, new, self._share.part)
+            if self._saved is None and self._share.leads:
+                position.forget(self._folder, self._share.parts)
             self._saved = new
 
     def _tell(self) -> None:
