@@ -28,6 +28,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     live,
     live_writer,
     publisher,
+    publishers,
     read_arctic,
     read_columns,
     read_memory,
@@ -78,6 +79,9 @@ def _run(benchmarks: list[Benchmark], merge: bool) -> None:
                 _say(
                     f"{one.name}: skipped, since {', '.join(missing)} is not on this machine (apt install it)"
                 )
+                continue
+            if absent := [path for path in one.files if not path.is_file()]:
+                _say(f"{one.name}: skipped, since the recorded {absent[0].name} is not beside the repository")
                 continue
             _say(one.name)
             results[one.name] = one.measure(bench)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -15,21 +16,24 @@ Measure = Callable[[Bench], Result]
 
 
 class Benchmark(Struct, frozen=True):
-    """A benchmark, and the programs without which it is skipped."""
+    """A benchmark, and the programs and files without which it is skipped."""
 
     name: str
     measure: Measure
     needs: tuple[str, ...]
+    files: tuple[Path, ...] = ()
 
 
 _known: dict[str, Benchmark] = {}
 
 
-def benchmark(name: str, needs: tuple[str, ...] = ()) -> Callable[[Measure], Measure]:
+def benchmark(
+    name: str, needs: tuple[str, ...] = (), files: tuple[Path, ...] = ()
+) -> Callable[[Measure], Measure]:
     """Register a function as the benchmark of that name."""
 
     def register(measure: Measure) -> Measure:
-        _known[name] = Benchmark(name, measure, needs)
+        _known[name] = Benchmark(name, measure, needs, files)
         return measure
 
     return register
