@@ -23,6 +23,7 @@ from tapedeck.settings import Kafka, Mongo, Settings, Vendor
 from tapedeck.slices import NS, Slice
 from tests import servers
 from tests.published import T0, VENDOR, Published, trade
+from tests.tapes import until
 
 COUNT = 60_000
 
@@ -71,8 +72,10 @@ def test_a_broker_killed_in_mid_read_gives_the_whole_slice_and_its_tail(
     followed: list[Message] = []
     done = threading.Event()
 
+    tail = timeline(VENDOR, settings).tail(T0)
+
     def follow() -> None:
-        for batch in timeline(VENDOR, settings).tail(T0).batches():
+        for batch in tail.batches():
             followed.extend(batch)
             if len(followed) > COUNT or done.is_set():
                 return
@@ -85,8 +88,11 @@ def test_a_broker_killed_in_mid_read_gives_the_whole_slice_and_its_tail(
         if len(found) == COUNT // 4:
             kill(state)
     assert found == [T0 + i * 1_000_000 for i in range(COUNT)]
+    until(lambda: len(followed) == COUNT, 120)
+    assert tail.behind.records == 0
+    await_another(settings, state, kill(state))  # once more, while the tail waits at the end
     log.publish(trade(T0 + 3000 * NS, COUNT + 1))
-    following.join(60)
+    following.join(120)
     done.set()
     assert [one.seq for one in followed] == list(range(1, COUNT + 2))
 

@@ -139,6 +139,17 @@ def test_coverage_is_of_heartbeats_cut_where_the_bus_was_lost_and_of_files(setti
     assert coverage(settings, VENDOR, Slice(T0 + 6 * NS, T0 + 7 * NS)) == {}
 
 
+def test_a_backfill_topic_tells_the_first_and_last_time_of_files_in_no_order(settings: Settings) -> None:
+    log = Published(settings)
+    log.load([trade(T0 + i * NS, i + 1, src=1007) for i in range(3)])
+    log.load([trade(T0 - HOUR + i * NS, i + 1, src=1008) for i in range(3)], 1008)
+    _, state, quarantine = inventory(settings, VENDOR)
+    assert (state.role, state.records, state.sources) == ("backfill", 6, (1007, 1008))
+    assert (state.first_ms, state.last_ms) == ((T0 - HOUR) // 10**6, T0 // 10**6 + 2000)
+    assert (state.retention_ms, state.left_ms) == (None, None)
+    assert (quarantine.role, quarantine.first_ms, quarantine.records) == ("quarantine", None, 0)
+
+
 def test_topics_tell_bytes_retention_and_who_holds_complete_through_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

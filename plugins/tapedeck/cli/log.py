@@ -263,9 +263,10 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def topics(vendor: str | None, as_json: bool) -> None:
     """List each vendor's topics, and up to when its log is complete.
 
-    "~" before bytes: estimated from a sample, before compression. "left": until Kafka deletes the first
-    record. Complete-through is the least time that an open collector has shown in a partition; the
-    collector that holds it back is named.
+    "records" counts heartbeats too. "~" before bytes: the mean of each partition's first and last 200
+    records times their number, before compression (what lies on the disk is less). "left": until Kafka
+    deletes the first record. Complete-through is the least time that an open collector has shown in a
+    partition; the collector that holds it back is named.
 
     \b
     Examples:

@@ -16,6 +16,7 @@ from tapedeck.settings import Settings
 
 SAMPLE = 200
 """How many records of each partition's beginning and end tell how large records are."""
+MS = 1_000_000
 OVERHEAD = 10
 """About the bytes that Kafka adds to a record's key and value within a batch."""
 
@@ -23,9 +24,9 @@ OVERHEAD = 10
 class TopicState(Struct, frozen=True, kw_only=True):
     """A topic as it stands. `records` counts control records too; times are CreateTimes, UTC ms.
 
-    `bytes` is estimated from a sample of records, before compression: Kafka's client can't ask what lies
-    on the disk. `retention_ms` is None for ever; `left_ms` is how long until Kafka deletes the first
-    record, which can be below 0 (it deletes whole segments).
+    `bytes` is estimated, before compression: the mean of a sample of records, times their number. What lies
+    on the disk librdkafka can't ask (Kafka's DescribeLogDirs). `retention_ms` is None for ever; `left_ms` is
+    how long until Kafka deletes the first record, which can be below 0 (it deletes whole segments).
     """
 
     topic: str
@@ -63,13 +64,15 @@ def _state(settings: Settings, pin: TopicPin, known: meta.Meta, retention: int) 
     records = sum(high - low for low, high in bounds.values())
     first, size = _sampled(settings, pin, bounds)
     lives = {life.src for life in known.lives if life.topic_id == pin.id}
-    extents = {extent.src for extent in known.extents if extent.topic_id == pin.id}
+    extents = [extent for extent in known.extents if extent.topic_id == pin.id]
+    if first is not None:  # where files are in no order of time, what they hold is entered
+        first = min([first, *(extent.first // MS for extent in extents if extent.next and extent.first)])
     left = None if first is None or retention < 0 else first + retention - time.time_ns() // 1_000_000
     return TopicState(
         topic=pin.name, role=pin.role, number=pin.number, partitions=pin.partitions, records=records,
         bytes=round(records * size), first_ms=first, last_ms=max(lasts, default=None),
         retention_ms=None if retention < 0 else retention, left_ms=left,
-        sources=tuple(sorted(lives | extents)),
+        sources=tuple(sorted(lives | {extent.src for extent in extents})),
     )  # fmt: skip
 
 
