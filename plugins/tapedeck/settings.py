@@ -321,7 +321,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if name not in self.vendors:
             raise BadInput(
                 f"there is no vendor {name!r} in the settings{_nearest(name, self.vendors)}: "
-                f"known are {', '.join(sorted(self.vendors)) or 'none'}; add a table [vendors.{name}] "
+                f"known are {', '.join(sorted(self.vendors)) or 'none'}; add a table "
+                f"[vendors.{name if name.isidentifier() else 'NAME'}] "
                 f"to {FILE_NAME}"
             )
         return self.vendors[name]

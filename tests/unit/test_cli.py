@@ -73,6 +73,7 @@ MORE = {
         *(((verb, *what, *BACKWARDS, *(TO if verb == "replay" else ())), "give an end after the start")
           for verb, what in SLICED.items()),
         *(((verb, "binance_usd", *MORE.get(verb, ())), NEAREST) for verb in VENDORED),
+        (("topics", "md\x1b[2J"), "there is no vendor 'md\\x1b[2J' in the settings"),
         (("read", "binance_usd.trade", "BTCUSDT", *DAY), "did you mean 'binance_usdm.trade'?"),
         (("receipts", "--vendor", "binance_usd"), NEAREST),
         (("void", VENDOR, *ZONELESS, *VOID), "has no zone: write it as 2024-"),
@@ -111,6 +112,7 @@ def test_bad_input_is_one_sentence_found_before_any_server_is_asked(
     status, out, err = told(capfd, *words)
     assert (status, out) == (2, "")
     assert sentence in err
+    assert err.rstrip("\n").isprintable()  # no control character of whoever wrote the words
     assert not (alone / "state").exists()
 
 
