@@ -56,11 +56,11 @@ def stored(settings: Settings, vendor: str, wanted: Counter[Ids], of: Slice, *, 
 
 
 def await_stored(
-    settings: Settings, writer: Running, wanted: Counter[Ids], of: Slice, seconds: float
+    settings: Settings, writer: Running, wanted: Counter[Ids], of: Slice, seconds: float, vendor: str = VENDOR
 ) -> None:
     """Wait until Arctic alone holds exactly what is wanted; says what is missing and what is too much."""
     deadline = time.monotonic() + seconds
-    while (found := stored(settings, VENDOR, wanted, of, tail=False)) != wanted:
+    while (found := stored(settings, vendor, wanted, of, tail=False)) != wanted:
         assert writer.process.poll() is None, writer.said
         missing, extra = wanted - found, found - wanted
         assert time.monotonic() < deadline, (

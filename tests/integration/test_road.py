@@ -13,16 +13,23 @@ from tapedeck.settings import Settings
 from tapedeck.simulate import capture, market
 from tapedeck.slices import NS, Slice
 from tapedeck.store.read import read
-from tests.recorded import USDM_BTC, recorded
+from tests.recorded import SPOT_AFTER, USDM_BTC, USDM_ETH, recorded
 from tests.road import await_stored, expected, in_file, stored
 from tests.tapes import VENDOR, Running, until
 
 MADE = "a synthetic market"
+SPOT = "binance_spot"
 
 
-@pytest.mark.parametrize("name", [MADE, USDM_BTC])
+@pytest.mark.parametrize(
+    ("vendor", "name", "symbol"),
+    [
+        (VENDOR, MADE, "BTCUSDT"), (VENDOR, USDM_BTC, "BTCUSDT"), (VENDOR, USDM_ETH, "ETHUSDT"),
+        (SPOT, SPOT_AFTER, "BTCUSDT"),
+    ],
+)  # fmt: skip
 def test_a_market_played_live_is_in_arctic_message_for_message(
-    settings: Settings, tmp_path: Path, name: str
+    settings: Settings, tmp_path: Path, vendor: str, name: str, symbol: str
 ) -> None:
     path = tmp_path / "market.zst" if name == MADE else recorded(name)
     if name == MADE:
@@ -32,29 +39,29 @@ def test_a_market_played_live_is_in_arctic_message_for_message(
     faults = "drop=0.002,dup=0.002,reorder=0.002"
     start = time.time_ns()
     mongo = {"TAPEDECK_MONGO__URI": settings.mongo.uri, "TAPEDECK_MONGO__DATABASE": settings.mongo.database}
-    with Running(settings, "write", VENDOR, **mongo) as writer:
-        with Running(settings, "collect", VENDOR) as collector:
+    with Running(settings, "write", vendor, **mongo) as writer:
+        with Running(settings, "collect", vendor) as collector:
             player = Running(
-                settings, "simulate", VENDOR, str(path), "--speed", "max", "--fault", faults, "--seed", "3",
+                settings, "simulate", vendor, str(path), "--speed", "max", "--fault", faults, "--seed", "3",
                 "--ledger", str(ledger), "--json",
             )  # fmt: skip
             with player:
                 assert player.process.wait(120) == 0, player.said
-            until(lambda: _taped(settings, collector), 60)
+            until(lambda: _taped(settings, vendor), 60)
             assert collector.end() == 0, collector.said
         of = Slice(start, time.time_ns())
-        wanted = expected(VENDOR, path, ledger)
-        assert stored(settings, VENDOR, wanted, of, tail=True) == wanted
-        await_stored(settings, writer, wanted, of, 60)
+        wanted = expected(vendor, path, ledger)
+        assert stored(settings, vendor, wanted, of, tail=True) == wanted
+        await_stored(settings, writer, wanted, of, 60, vendor)
         assert writer.end() == 0, writer.said
     dropped = {
         (line["symbol"], line["seq"])
         for line in map(json.loads, ledger.read_text().splitlines()[:-1])
         if line["fault"] == "drop" and line["kind"] == "trade"
     }
-    trades = [m for part in in_file(VENDOR, path) for m in part if isinstance(m, Trade)]
-    prices = {t.seq: (t.price, t.size, t.side, t.ts_event) for t in trades if t.symbol == "BTCUSDT"}
-    frame = read(f"{VENDOR}.trade", "BTCUSDT", of.start, of.end, tail=False, settings=settings)
+    trades = [m for part in in_file(vendor, path) for m in part if isinstance(m, Trade)]
+    prices = {t.seq: (t.price, t.size, t.side, t.ts_event) for t in trades if t.symbol == symbol}
+    frame = read(f"{vendor}.trade", symbol, of.start, of.end, tail=False, settings=settings)
     found = dict(
         zip(
             frame["seq"].tolist(),
@@ -62,12 +69,12 @@ def test_a_market_played_live_is_in_arctic_message_for_message(
             strict=True,
         )
     )
-    assert found == {seq: row for seq, row in prices.items() if ("BTCUSDT", seq) not in dropped}
+    assert found == {seq: row for seq, row in prices.items() if (symbol, seq) not in dropped}
 
 
-def _taped(settings: Settings, collector: Running) -> bool:
+def _taped(settings: Settings, vendor: str) -> bool:
     """Whether the tape has stood still for a while: all that the bus sent is on it."""
-    folder = settings.tape_dir(VENDOR, 1)
+    folder = settings.tape_dir(vendor, 1)
     before = _lines(folder)
     time.sleep(0.4)
     return before > 0 and _lines(folder) == before
