@@ -22,6 +22,7 @@ from tapedeck.embedded.process import alive, birth
 from tapedeck.errors import TapedeckError, Unavailable
 from tapedeck.metrics import Snapshot
 from tapedeck.settings import Settings
+from tapedeck.store.crew import Telling
 from tapedeck.store.report import Report
 from tapedeck.store.writer import write
 from tapedeck.tape.ending import Ending
@@ -65,6 +66,8 @@ class _Recorder:
         self._last = metrics.snapshot("writer", time.time(), Report().held, {})
         self._facts = Looking(lambda: facts(settings, vendor))
         self._serving = health.Serving(settings, {"vendor": vendor}, self._look)
+        self._host = os.uname().nodename
+        self._telling = Telling(settings, f"{vendor} {self._host} {os.getpid()}")
 
     def _look(self) -> list[Snapshot]:
         told = metrics.snapshot("writer", self._last.at, self._last.held, self._facts.values)
@@ -83,12 +86,14 @@ class _Recorder:
             ) from e
         self._serving.__enter__()
         self._facts.start()
+        self._telling.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._serving.__exit__(kind, error, trace)
+        self._telling.end()
         with suppress(OSError):
             self._fresh.unlink(missing_ok=True)
             if self._shown:
@@ -102,9 +107,10 @@ class _Recorder:
         self._last = metrics.snapshot("writer", time.time(), report.held, report.values())
         path = self._place()
         record = {
-            **msgspec.to_builtins(self._server), "vendor": self._vendor, "health": self._serving.address,
-            **report.shown(),
+            **msgspec.to_builtins(self._server), "vendor": self._vendor, "host": self._host,
+            "health": self._serving.address, **report.shown(),
         }  # fmt: skip
+        self._telling.tell(record)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._fresh.write_bytes(msgspec.json.encode({**record, "name": path.stem, "at": time.time()}))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +16,13 @@ from msgspec import structs
 from pymongo.errors import AutoReconnect
 
 from tapedeck import message as m
+from tapedeck.embedded.status import status
 from tapedeck.errors import Mismatch
 from tapedeck.log import client
 from tapedeck.log.meta import TopicPin
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
-from tapedeck.store import documents, latency, library, positions, undecodable
+from tapedeck.store import crew, database, documents, latency, library, positions, undecodable
 from tapedeck.store.documents import Outcome
 from tapedeck.store.latency import DAY
 from tapedeck.store.positions import Position
@@ -343,6 +345,27 @@ def test_it_pauses_and_stays_in_the_group_while_mongodb_does_not_answer(
     is_as_rebuilt(settings, 200, duplicates=0)
 
 
+def test_it_stays_in_the_group_while_mongodb_is_slower_than_its_session(
+    settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.publish(*feed(0, 100))
+    slow, replace = threading.Event(), documents.replace
+
+    def slowly(*arguments: Any, **more: Any) -> list[Outcome]:
+        if not slow.is_set():
+            time.sleep(3 * 2)  # the session of these settings, three times
+            slow.set()
+        return replace(*arguments, **more)
+
+    monkeypatch.setattr(documents, "replace", slowly)
+    with writing(settings) as live:
+        until(lambda: messages_of(settings) == 200, 60)
+        assert slow.is_set()
+        assert live.reports.rebalances == 1  # who is put out of the group loses its share and gets one anew
+        assert live.reports.partitions == [0, 1, 2, 3]
+    is_as_rebuilt(settings, 200)
+
+
 def test_a_topic_that_was_made_again_stops_it_with_a_sentence(settings: Settings, log: Published) -> None:
     live = Live(settings)
     until(lambda: bool(positions.read(settings, VENDOR)))
@@ -396,3 +419,30 @@ def test_a_state_directory_that_fills_up_later_is_told_once_and_it_writes_on(
     assert writer.returncode == 0
     assert said.count("can't be written") == 1
     assert said.count("\n") == 1
+
+
+def test_writers_of_other_machines_are_shown_until_they_end_and_as_gone_when_they_died(
+    settings: Settings, log: Published
+) -> None:
+    here = structs.replace(settings, state_dir=f"{settings.state_dir}-of-another")
+    log.publish(*feed(0, 10))
+    ended = database.database(settings)[crew.COLLECTION]
+
+    def shown() -> list[dict[str, Any]]:
+        return status(here)["writers"]
+
+    with subprocess.Popen(COMMAND, env=environment(settings)) as writer:
+        try:
+            until(lambda: [one["partitions"] for one in shown()] == [[0, 1, 2, 3]], 60)
+            (one,) = shown()
+            assert (one["running"], one["vendor"], one["pid"]) == (True, VENDOR, writer.pid)
+            until(lambda: shown()[0]["behind"] == dict.fromkeys("0123", 0))
+            assert len(status(settings)["writers"]) == 1  # its own record and its entry are one writer
+            died = ended.find_one({})
+            assert died is not None
+        finally:
+            writer.terminate()
+    assert writer.returncode == 0
+    assert shown() == []
+    ended.insert_one({**died, "at": died["at"] - timedelta(minutes=1)})
+    assert [one["running"] for one in shown()] == [False]

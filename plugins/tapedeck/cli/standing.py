@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -62,9 +63,10 @@ def tables(now: dict[str, Any], servers: Sequence[Sequence[str]]) -> Group:
 
 
 def title(process: dict[str, Any]) -> str:
-    """A live process's vendor, and its number where it has one."""
+    """A live process's vendor, its number where it has one, and its machine where that is another."""
     number = f" {process['src']}" if process.get("src") is not None else ""
-    return f"{process.get('vendor') or '?'}{number}"
+    host = process.get("host") or os.uname().nodename
+    return f"{process.get('vendor') or '?'}{number}{f' on {host}' if host != os.uname().nodename else ''}"
 
 
 def _collector(process: dict[str, Any]) -> dict[str, str]:
@@ -82,7 +84,7 @@ def _writer(process: dict[str, Any]) -> dict[str, str]:
     age = time.time() - process["at"] if "at" in process else 0.0
     return {
         "messages": f"{process.get('messages', 0):,}",
-        "lag": f"{process.get('lag', 0):,} records",
+        "lag": _behind(process),
         "partitions": numbers(process.get("partitions", [])),
         "oldest window": span(process.get("oldest") or None),
         "memory": amount(process.get("memory", 0)),
@@ -92,6 +94,14 @@ def _writer(process: dict[str, Any]) -> dict[str, str]:
         "held by": process.get("held", ""),
         "told": f"{span(age)} ago" if age > FRESH_SECONDS else "",
     }
+
+
+def _behind(process: dict[str, Any]) -> str:
+    """How many records it has yet to read, and in which partition most of them are."""
+    lag, behind = process.get("lag", 0), process.get("behind") or {}
+    worst = max(behind, key=lambda p: behind[p], default="")
+    most = f" ({behind[worst]:,} in {worst})" if lag and len(behind) > 1 else ""
+    return f"{lag:,} records{most}"
 
 
 def _coloured(state: str) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tapedeck import endpoints
@@ -9,6 +11,7 @@ from tapedeck.embedded import airflow_api, kafka, live, mongod
 from tapedeck.embedded.stack import hide_password
 from tapedeck.errors import Unavailable
 from tapedeck.settings import Settings
+from tapedeck.store import crew
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -18,16 +21,33 @@ def status(settings: Settings) -> dict[str, Any]:
     """
     known = endpoints.resolve(settings)
     bootstrap, uri, url = known.kafka.bootstrap, known.mongo.uri, known.airflow.url
+    mongo = bool(uri) and mongod.answers(uri)
+    writers = live.describe(settings, "writer")
     return {
         "kafka": {
             "bootstrap": bootstrap,
             "running": bool(bootstrap) and kafka.is_ready(bootstrap, known.kafka.client),
         },
-        "mongo": {"uri": hide_password(uri), "running": bool(uri) and mongod.answers(uri)},
+        "mongo": {"uri": hide_password(uri), "running": mongo},
         "airflow": {"url": url, "running": bool(url) and _answers(url)},
         "collectors": live.describe(settings, "collector"),
-        "writers": live.describe(settings, "writer"),
+        "writers": [*writers, *(_elsewhere(known, writers) if mongo else ())],
     }
+
+
+def _elsewhere(settings: Settings, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Writers that say in MongoDB that they are, but for those known already: of other machines, or started
+    with another state directory."""
+    seen = {(one.get("host"), one.get("pid")) for one in known}
+    try:
+        said = crew.entries(settings)
+    except Unavailable:
+        return []
+    return [
+        {"src": None, **one, "at": round(time.time() - one["age"], 3)}
+        for one in said
+        if (one["host"], one["pid"]) not in seen
+    ]
 
 
 def _answers(url: str) -> bool:

@@ -27,6 +27,8 @@ class Report:
     """Records in Kafka that it has not read yet."""
     partitions: list[int] = field(default_factory=list)
     """Those it writes."""
+    behind: dict[str, int] = field(default_factory=dict)
+    """By partition, records in Kafka that it has not read yet."""
     oldest: float = 0.0
     """Seconds from the beginning of the oldest open window until now, 0 where none is open."""
     memory: int = 0
@@ -43,7 +45,7 @@ class Report:
     def stand_by(self, why: str) -> None:
         """Note that it has no partition: what it held it holds no more."""
         self.held, self.waits = why, True
-        self.lag, self.partitions, self.oldest, self.memory = 0, [], 0.0, 0
+        self.lag, self.partitions, self.behind, self.oldest, self.memory = 0, [], {}, 0.0, 0
 
     def shown(self) -> dict[str, Any]:
         """For `tapedeck status`."""

@@ -311,12 +311,16 @@ class _Session:
         self.saved.update({(new.topic_id, new.partition): new for new in changed})
 
     def _show(self) -> None:
-        lag = 0
-        for p in self.held:
-            for (topic, _), offset in self._places(p):
-                lag += max(0, self.source.seen_watermarks(topic, p)[1] - offset)
+        behind = {
+            str(p): sum(
+                max(0, self.source.seen_watermarks(topic, p)[1] - offset)
+                for (topic, _), offset in self._places(p)
+            )
+            for p in sorted(self.held)
+        }
         begun = [start for held in self.held.values() if (start := held.oldest()) is not None]
-        self.done.lag, self.done.partitions, self.done.held = lag, sorted(self.held), ""
+        self.done.lag, self.done.partitions, self.done.held = sum(behind.values()), sorted(self.held), ""
+        self.done.behind = behind
         self.done.oldest = round(max(0.0, time.time() - min(begun) / NS), 3) if begun else 0.0
         self.done.waits = False
         self.report(self.done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from typing import Any
 
@@ -73,3 +74,10 @@ def test_the_tables_hold_everything_and_take_no_text_for_markup() -> None:
     for words in wanted:
         assert words in text
     assert "no collector is on record" in shown({"collectors": [], "writers": []})
+
+
+def test_a_writer_of_another_machine_is_named_with_it_and_the_partition_that_is_most_behind_too() -> None:
+    away = {**WRITER, "host": "blade7", "lag": 1203, "behind": {"0": 3, "1": 1200, "2": 0}}
+    assert standing.title(away) == "acme on blade7"
+    assert standing.title({**WRITER, "host": os.uname().nodename}) == "acme"
+    assert "lag 1,203 records (1,200 in 1) · partitions" in standing.details("writer", away)
