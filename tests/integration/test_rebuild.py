@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from pymongo.collection import Collection
 
 from tapedeck import message as m
 from tapedeck.columns import Columns, concat
 from tapedeck.errors import BadInput
+from tapedeck.log.plan import Plan, Range
 from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
-from tapedeck.store import documents, library, undecodable
+from tapedeck.store import database, documents, ledger, library, undecodable
+from tapedeck.store import rebuild as rebuilding
+from tapedeck.store.database import Document
 from tapedeck.store.rebuild import rebuild, rebuild_partition
+from tapedeck.store.reread import Reread, reread
 from tests.published import HOUR, T0, VENDOR, Published, trade
 
 OF = Slice(T0, T0 + HOUR)
@@ -66,6 +73,100 @@ def test_a_second_rebuild_writes_nothing(settings: Settings, log: Published) -> 
     assert (again.written, again.equal) == (0, first.written)
     assert again.before == again.after == first.after
     assert first.before == "0" * 32
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The partitions whose log a rebuild reads."""
+    found: list[int] = []
+
+    def noted(settings: Settings, plan: Plan, partition: int, *more: Any) -> Reread:
+        found.append(partition)
+        return reread(settings, plan, partition, *more)
+
+    monkeypatch.setattr(rebuilding, "reread", noted)
+    return found
+
+
+def test_what_is_proved_to_stand_is_not_read(settings: Settings, log: Published, reads: list[int]) -> None:
+    market(log)
+    first = rebuild(settings, VENDOR, OF)
+    full = {log.partition(symbol) for symbol in ("BTCUSDT", "ETHUSDT", "*")}
+    assert set(reads) == {0, 1, 2, 3}
+    reads.clear()
+    again = rebuild(settings, VENDOR, OF)
+    assert not full.intersection(reads)  # nothing stands in the others
+    for name in ("messages", "duplicates", "voided", "after"):
+        assert getattr(again, name) == getattr(first, name)
+
+
+BREAKS: dict[str, Callable[[Settings, Published], object]] = {
+    "a document is gone": lambda s, log: trades_of(s).delete_one({"sy": "BTCUSDT"}),
+    "a document says less": lambda s, log: trades_of(s).update_one(
+        {"sy": "BTCUSDT"}, {"$set": {"kept.n": 1}}
+    ),
+    "a document is distrusted": lambda s, log: documents.distrust(
+        trades_of(s), [documents.document_id(T0, "BTCUSDT")]
+    ),
+    "a document was built by older code": lambda s, log: trades_of(s).update_one(
+        {"sy": "BTCUSDT"}, {"$set": {"code": 0}}
+    ),
+    "the ledger lacks a block": lambda s, log: database.collection(s, ledger.COLLECTION).delete_many(
+        {"partition": log.partition()}
+    ),
+    "a message came late": lambda s, log: log.publish(trade(T0 + 5, 1000)),
+    "history came": lambda s, log: log.load([trade(T0 + 6, 1001, src=1007)]),
+    "a void came": lambda s, log: log.load(
+        [m.Void("BTCUSDT", 0, T0, 0, 0, 1, T0 + 60 * NS, 0, "garbage")], src=1
+    ),
+    "a record that is no message came": lambda s, log: log.garbage(T0 + 7),
+}
+
+
+def trades_of(settings: Settings) -> Collection[Document]:
+    return library.ensure(settings, VENDOR)["trade"].collection
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_what_may_not_stand_is_read(settings: Settings, log: Published, reads: list[int], what: str) -> None:
+    market(log, minutes=12)
+    rebuild(settings, VENDOR, OF)
+    BREAKS[what](settings, log)
+    if what == "a message came late":  # as whoever reads the log on tells the ledger
+        rebuild_partition(settings, VENDOR, OF, log.partition(), dry=True)
+        assert ledger.catch_up(settings, VENDOR, everything(log), log.topics.log) == []
+    reads.clear()
+    rebuild(settings, VENDOR, OF)
+    assert log.partition() in reads
+    assert rebuild(settings, VENDOR, OF).written == 0
+
+
+def everything(log: Published) -> list[Range]:
+    pins = (log.live, log.topics.backfill)
+    return [
+        Range(
+            topic=pin.name, topic_id=pin.id, number=pin.number, partition=p, start=0, stop=end,
+            start_reason="exact", stop_reason="watermark",
+        )
+        for pin in pins
+        for p, end in log.ends(pin).items()
+        if end
+    ]  # fmt: skip
+
+
+def test_beside_a_second_source_only_what_has_read_as_far_is_known_to_stand(
+    settings: Settings, log: Published, reads: list[int]
+) -> None:
+    log.register(T0 - 60 * NS, src=2)
+    market(log, minutes=12)
+    log.close(T0 + 900 * NS, src=2)
+    rebuild(settings, VENDOR, OF)
+    reads.clear()
+    assert rebuild(settings, VENDOR, OF).written == 0
+    assert log.partition() not in reads
+    trades_of(settings).update_many({}, {"$inc": {"ranges.$[].next": -1}})
+    assert rebuild(settings, VENDOR, OF).written == 0
+    assert log.partition() in reads
 
 
 def test_memory_bounds_do_not_change_what_is_built(settings: Settings, log: Published) -> None:

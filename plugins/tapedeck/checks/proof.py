@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from tapedeck import digest
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database, ledger, tallies
-from tapedeck.store.facts import UNDECODABLE, total
+from tapedeck.store.ledger import Place
 from tapedeck.store.library import Library
 from tapedeck.store.window import Tally
 
-Place = tuple[str, int, int]
-"""(kind, partition, start of the window in ns)."""
 NOTHING = (Tally(), Tally(), Tally())
 
 
@@ -73,22 +69,10 @@ def prove(
     bad = entered = 0
     if known:
         wide = Slice(min(s.start for s in known), max(s.end for s in known))
-        rows, partitions = ledger.within(settings, vendor, wide, partition)
-        stamps = rows["minute"] * ledger.MINUTE_NS
-        for what, kind in enumerate(KINDS):
-            span, length = spans[kind], libraries[kind].window
-            own = (rows["what"] == what) & (stamps >= span.start) & (stamps < span.end)
-            key = partitions[own] << 40 | stamps[own] // length
-            order = np.argsort(key, kind="stable")
-            of_kind, key = rows[own][order], key[order]
-            for part in np.split(np.arange(len(key)), np.flatnonzero(np.diff(key)) + 1):
-                if len(part):
-                    place = int(key[part[0]])
-                    at = (kind, place >> 40, (place & (1 << 40) - 1) * length)
-                    log[at] = Tally(*total(of_kind[part]))
+        log, rows = ledger.sums(settings, vendor, libraries, spans, partition)
         inner = Slice(max(s.start for s in known), min(s.end for s in known))
-        no = (rows["what"] == UNDECODABLE) & (stamps >= inner.start) & (stamps < inner.end)
-        bad = int(rows["messages"][no].sum())
+        stamps = rows["minute"] * ledger.MINUTE_NS
+        bad = int(rows["messages"][(stamps >= inner.start) & (stamps < inner.end)].sum())
         with database.answering(settings):
             entered = _entered(settings, vendor, inner, partition) if bad else 0
             for one in tallies.read(libraries.values(), wide, partition=partition):

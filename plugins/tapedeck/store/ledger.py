@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymongo import InsertOne, ReplaceOne
@@ -24,11 +24,27 @@ from tapedeck.log.decode import Decoded, decode_records
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, read_range
+from tapedeck.message import KINDS
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database
-from tapedeck.store.facts import ROW, Runs, Seen, added, facts, joined, missing, seen, union
-from tapedeck.store.window import CODE_VERSION
+from tapedeck.store.facts import (
+    ROW,
+    UNDECODABLE,
+    Runs,
+    Seen,
+    added,
+    facts,
+    joined,
+    missing,
+    seen,
+    total,
+    union,
+)
+from tapedeck.store.window import CODE_VERSION, Tally
+
+if TYPE_CHECKING:
+    from tapedeck.store.library import Library
 
 COLLECTION = "ledger"
 BLOCK = 65_536
@@ -38,6 +54,9 @@ PENDING = 524_288
 RACES = 50
 MINUTE_NS = 60 * 10**9
 DUPLICATE_KEY = 11000
+
+Place = tuple[str, int, int]
+"""(kind, partition, start of the window in ns)."""
 
 _ensured: set[tuple[str, str]] = set()
 
@@ -49,6 +68,7 @@ def ensure(settings: Settings) -> None:
         with database.answering(settings):
             blocks = database.collection(settings, COLLECTION)
             blocks.create_index([("vendor", 1), ("days", 1)])
+            blocks.create_index([("vendor", 1), ("partition", 1), ("days", 1)])
         _ensured.add(key)
 
 
@@ -179,6 +199,32 @@ def within(settings: Settings, vendor: str, of: Slice, partition: int | None = N
     partitions = np.repeat(np.array([d["partition"] for d in found], np.int64), counts)
     inside = (rows["minute"] >= first) & (rows["minute"] < last)
     return rows[inside], partitions[inside]
+
+
+def sums(
+    settings: Settings,
+    vendor: str,
+    libraries: Mapping[str, Library],
+    spans: Mapping[str, Slice],
+    partition: int | None = None,
+) -> tuple[dict[Place, Tally], Array]:
+    """What the log holds of each window in one or in all partitions, where that is anything; and the facts of
+    records that are no messages. `spans`: whole windows by kind, of whole minutes."""
+    known = [span for span in spans.values() if span.end > span.start]
+    wide = Slice(min(span.start for span in known), max(span.end for span in known))
+    rows, partitions = within(settings, vendor, wide, partition)
+    stamps, found = rows["minute"] * MINUTE_NS, dict[Place, Tally]()
+    for kind, span in spans.items():
+        length = libraries[kind].window
+        own = (rows["what"] == KINDS.index(kind)) & (stamps >= span.start) & (stamps < span.end)
+        key = partitions[own] << 40 | stamps[own] // length
+        order = np.argsort(key, kind="stable")
+        of_kind, key = rows[own][order], key[order]
+        for part in np.split(np.arange(len(key)), np.flatnonzero(np.diff(key)) + 1):
+            if len(part):
+                place = int(key[part[0]])
+                found[kind, place >> 40, (place & (1 << 40) - 1) * length] = Tally(*total(of_kind[part]))
+    return found, rows[rows["what"] == UNDECODABLE]
 
 
 def covered(settings: Settings, r: Range) -> Runs:

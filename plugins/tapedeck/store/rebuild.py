@@ -28,6 +28,7 @@ from tapedeck.store.ledger import Ledger
 from tapedeck.store.library import Library
 from tapedeck.store.rebuilt import Key, Rebuilt, counted, counted_standing, total_of
 from tapedeck.store.reread import Reread, Spans, reread
+from tapedeck.store.settled import settled
 from tapedeck.store.window import Built, build, build_windows, joined, no_messages, onto
 
 RECORDS = 1_000_000
@@ -192,6 +193,12 @@ class _Partition:
     ) -> tuple[Rebuilt, list[Key]]:
         with database.answering(self.settings):
             standing = {kind: self._standing(kind, spans, only) for kind, spans in windows.items()}
+        if only is None and not self.late:
+            stands = settled(
+                self.settings, plan, self.partition, self.pins, self.libraries, windows, standing
+            )  # fmt: skip
+            if stands is not None:
+                return stands, []
         every = [stored for found in standing.values() for parts in found.values() for stored in parts]
         ledger = None if self.dry else Ledger(self.settings, self.vendor)
         log = reread(self.settings, plan, self.partition, self.pins, every, self.late, self.seen, ledger)
@@ -262,12 +269,12 @@ class _Partition:
                 builds[symbol] = replace(builds[symbol], base="")
         total += self._withhold(kind, builds, here)
         made = list(builds.values())
-        if self.dry:
-            outcomes = documents.foreseen(made, here)
-        else:
-            outcomes = documents.replace(
-                self.libraries[kind], made, self.by, absent=builds.keys() - here.keys()
-            )
+        outcomes = documents.foreseen(made, here)
+        if not self.dry:
+            absent = builds.keys() - here.keys()
+            fresh = [b for b, outcome in zip(made, outcomes, strict=True) if outcome is Outcome.WRITTEN]
+            became = iter(documents.replace(self.libraries[kind], fresh, self.by, absent=absent))
+            outcomes = [next(became) if foreseen is Outcome.WRITTEN else foreseen for foreseen in outcomes]
         done, refused = counted(made, outcomes, here)
         return total + done, refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tapedeck import digest
 from tapedeck.log.plan import Claim
@@ -119,3 +119,8 @@ def counted_standing(parts: Sequence[Stored], altered: int = 0) -> Rebuilt:
         partial=int(parts[0].partial), messages=kept.messages, duplicates=duplicates.messages,
         voided=voided.messages, before=digest.to_hex(kept.digest), after=digest.to_hex(kept.digest),
     )  # fmt: skip
+
+
+def counted_equal(parts: Sequence[Stored]) -> Rebuilt:
+    """The counts of a stored window that is as the log has it."""
+    return structs.replace(counted_standing(parts), standing=0)
