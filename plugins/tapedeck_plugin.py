@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from tapedeck.airflow.deadline import RunQueued
 from tapedeck.airflow.links import PlanLink, ReceiptLink, ReportLink
 
 Event = MutableMapping[str, Any]
@@ -49,3 +50,4 @@ class TapedeckPlugin(AirflowPlugin):
         },
     ]
     operator_extra_links = [PlanLink(), ReceiptLink(), ReportLink()]
+    deadline_references = [RunQueued]

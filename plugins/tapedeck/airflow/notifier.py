@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from airflow.sdk import BaseNotifier
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
+from tapedeck.airflow.deadline import RunQueued
 from tapedeck.errors import TapedeckError
 from tapedeck.notify import Notice, send
 from tapedeck.settings import Settings, load
@@ -77,9 +78,7 @@ def callbacks() -> dict[str, Any]:
     within = timedelta(seconds=parse_duration(load().jobs.alert_after) / NS)
     return {
         "on_failure_callback": Notifier("has failed"),
-        "deadline": DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=within, callback=AsyncCallback(late)
-        ),
+        "deadline": DeadlineAlert(reference=RunQueued(), interval=within, callback=AsyncCallback(late)),
     }
 
 
