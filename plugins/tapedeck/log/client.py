@@ -73,11 +73,11 @@ def reading(settings: Settings, **more: object) -> dict[str, object]:
         "check.crcs": True,
         "auto.offset.reset": "error",
         "isolation.level": "read_uncommitted",  # topics are not transactional
-        "fetch.queue.backoff.ms": 10,  # the default stalls a second at a time
+        "fetch.queue.backoff.ms": 1,  # the default stalls a second at a time; it outlasts a seek elsewhere
         "fetch.wait.max.ms": 10,  # a waiting fetch holds up the look-ups and seeks behind it
         "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": 16_384,
-        "fetch.message.max.bytes": 262_144,
+        "fetch.message.max.bytes": 131_072,  # all of it is unpacked before its first record is there
         **more,
     }
 
