@@ -126,11 +126,13 @@ def receipt(
 ) -> Receipt:  # fmt: skip
     """The vendor's receipt. What failed has left nothing, so then this raises Mismatch, for it alone.
 
-    What was left undone is kept as findings, each said with the link to what would mend it.
+    What was left undone is kept as findings, each said with the link to what would mend it. Where history
+    could not be fetched there is a receipt of the rest, and then Mismatch, so that the run is red.
     """
     order, own = _done(vendor, planned, rebuilt, dry)
     history = next((one for one in fetched or () if one["vendor"] == vendor), None)
-    more = () if history else ("what the log never had was not fetched: see why the task fetch failed",)
+    lacking = "" if history else "what the log never had was not fetched: see the task fetch, then clear it"
+    more = (lacking,) if lacking else ()
     made = backfill.finish(
         settings, order, plans.load(settings, order.plan) if order.plan else None, own, origin, more,
         {"history": history["receipt"]} if history and "receipt" in history else {},
@@ -142,6 +144,8 @@ def receipt(
     for one in undone.record(settings, order, own, origin.run):
         mend = repairs.repair_of(one)
         say(f"finding {one.id}: {one.evidence['why']}; repair: {mend.link if mend else '-'}")
+    if lacking:
+        raise Mismatch(f"{vendor} {order.slice} is rebuilt (receipt {made.id}), but {lacking}")
     return made
 
 
