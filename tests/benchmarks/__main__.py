@@ -27,6 +27,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     level1,
     live,
     live_writer,
+    paced,
     publisher,
     publishers,
     read_arctic,

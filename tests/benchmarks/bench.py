@@ -25,7 +25,7 @@ class Bench:
 
     def __init__(self, settings: Settings, folder: Path, say: Say) -> None:
         kafka = structs.replace(settings.kafka, partitions=PARTITIONS, prefix="bench.")
-        names = ("trades", "market", "quiet", "deep", "windows", "binance_usdm")
+        names = ("trades", "market", "quiet", "deep", "windows", "paced", "binance_usdm")
         self.settings = structs.replace(settings, kafka=kafka, vendors={name: Vendor() for name in names})
         self.folder, self.say = folder, say
 

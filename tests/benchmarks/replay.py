@@ -16,7 +16,7 @@ from tapedeck.log import client, topics
 from tapedeck.log.plan import Plan
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
-from tests.benchmarks import kcat
+from tests.benchmarks import highstorm, kcat
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.made_log import MadeLog
 from tests.benchmarks.registry import benchmark
@@ -39,6 +39,25 @@ def measure(bench: Bench) -> Result:
         )
     return Result(
         value=value, unit="messages/s", baseline_name="kcat | kcat", baseline=baseline, must=Must(1.0)
+    )
+
+
+@benchmark("replay_highstorm", needs=("highstorm",))
+def measure_beside_highstorm(bench: Bench) -> Result:
+    """The same job beside highstorm, by the rate that its own report names."""
+    log, settings = bench.trades, bench.settings
+    of, count = log.first(COUNT)
+
+    def theirs() -> float:
+        report = highstorm.replay(settings, bench.folder, log.pin.name, log.pin.partitions, of)
+        return float(report["acknowledged_rate_per_second"])
+
+    with workers() as pool:
+        value, baseline = alternate(
+            lambda: rate(count, lambda: _replay(settings, log, of, count, pool)), theirs
+        )
+    return Result(
+        value=value, unit="messages/s", baseline_name="highstorm", baseline=baseline, must=Must(1.0)
     )
 
 
