@@ -168,6 +168,7 @@ def test_who_holds_a_day_back_is_waited_for_until_the_deadline_and_then_named(se
 
 
 def test_a_capped_rebuild_reads_no_faster(settings: Settings, log: Published) -> None:
+    log.load([trade(T0 + i * 2 * NS + NS, 5000 + i, src=1007) for i in range(1800)])  # else nothing is read
     slow = structs.replace(settings, jobs=structs.replace(settings.jobs, rate=2000))
     began = time.monotonic()
     for p in range(4):
