@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tapedeck import vendors
 from tapedeck.buses import captured
@@ -16,6 +18,7 @@ from tapedeck.store import library
 from tapedeck.store.read import read
 from tests.tapes import VENDOR, Running
 
+T = TypeVar("T")
 Ids = tuple[str, str, int]
 """(kind, symbol, seq): what tells a simulated market's messages apart."""
 
@@ -59,8 +62,15 @@ def await_stored(
     settings: Settings, writer: Running, wanted: Counter[Ids], of: Slice, seconds: float, vendor: str = VENDOR
 ) -> None:
     """Wait until Arctic alone holds exactly what is wanted; says what is missing and what is too much."""
+    await_exactly(lambda: stored(settings, vendor, wanted, of, tail=False), writer, wanted, seconds)
+
+
+def await_exactly(
+    found_now: Callable[[], Counter[T]], writer: Running, wanted: Counter[T], seconds: float
+) -> None:
+    """Wait until what is found is exactly what is wanted; says what is missing and what is too much."""
     deadline = time.monotonic() + seconds
-    while (found := stored(settings, vendor, wanted, of, tail=False)) != wanted:
+    while (found := found_now()) != wanted:
         assert writer.process.poll() is None, writer.said
         missing, extra = wanted - found, found - wanted
         assert time.monotonic() < deadline, (

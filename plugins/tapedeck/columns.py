@@ -20,7 +20,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "book": ("snapshot", "bids", "asks"),
     "status": ("code", "text"),
     "fields": ("fields",),
-    "heartbeat": ("since", "sent", "closing"),
+    "heartbeat": ("since", "sent", "closing", "connected"),
     "void": ("end", "before"),
 }
 """Columns of each kind beside COMMON. A book's `bids` and `asks` are numbers of levels; the levels

@@ -96,7 +96,8 @@ class Heartbeat(Struct, array_like=True, frozen=True, gc=False, tag="h"):
     """Control record, symbol "*", every second, every partition: "published through here".
 
     `since` is the taper's first stamp in this life, `sent` the distinct messages that the tape has
-    yielded for the partition since then. `closing` 1 = the collector ends here.
+    yielded for the partition since then. `closing` 1 = the collector ends here. `connected` 1 = the bus was
+    connected then. In the backfill topic one heartbeat says that its source answers for [since, ts_recv].
     """
 
     symbol: str
@@ -108,6 +109,7 @@ class Heartbeat(Struct, array_like=True, frozen=True, gc=False, tag="h"):
     since: Int = 0
     sent: Int = 0
     closing: Int = 0
+    connected: Int = 1
 
 
 class Void(Struct, array_like=True, frozen=True, gc=False, tag="v"):

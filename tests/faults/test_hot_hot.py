@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import json
 import random
-import signal
 import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 from msgspec import structs
 
 from tapedeck.buses import captured
-from tapedeck.message import Status
-from tapedeck.settings import Settings
+from tapedeck.log.timeline import timeline
+from tapedeck.message import Book, Status
+from tapedeck.settings import Settings, Vendor
 from tapedeck.simulate import capture, market
 from tapedeck.slices import NS, Slice
-from tapedeck.tape.segment import Segment, opened, segments
+from tapedeck.store.read import read
 from tests.faults import SEEDS
-from tests.road import Ids, await_stored, expected
+from tests.faults.strikes import PATIENCE, lines_on, strike
+from tests.road import Ids, await_exactly, await_stored, expected
 from tests.tapes import VENDOR, Running, taped, until
 
 SECONDS = 8
 BLOWS = 4
-PATIENCE = 60.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -52,14 +51,14 @@ def test_of_two_collectors_either_may_die_or_pause_without_a_gap_or_a_double(
             "--wait-subscribers", "2",
         ) as player,
     ):  # fmt: skip
-        until(lambda: all(_lines(tape) for tape in tapes), PATIENCE)
+        until(lambda: all(lines_on(tape) for tape in tapes), PATIENCE)
         for blow in range(BLOWS):
             time.sleep(dice.uniform(0.1, 0.5))
             victim, half = (first, second)[blow % 2], dice.choice(["taper", "publisher"])
             tape, other = tapes[blow % 2], tapes[1 - blow % 2]
-            _strike(victim, half, tape, other, player, dice)
+            strike(victim, half, tape, other, player, dice)
         assert player.process.wait(60) == 0, player.said
-        until(lambda: any(last in _lines(tape) for tape in tapes), PATIENCE)
+        until(lambda: any(last in lines_on(tape) for tape in tapes), PATIENCE)
         assert (first.end(), second.end()) == (0, 0), first.said + second.said
         of = Slice(start, time.time_ns())
         sent = expected(VENDOR, path, ledger)
@@ -75,45 +74,58 @@ def test_of_two_collectors_either_may_die_or_pause_without_a_gap_or_a_double(
         assert own
 
 
-def _strike(
-    collector: Running, half: str, tape: Path, other: Path, player: Running, dice: random.Random
-) -> None:
-    """Kill a half, and return when it works again; or let it stand still for a while."""
-    until(lambda: half in collector.halves(), PATIENCE)
-    pid = collector.halves()[half]
-    if dice.random() < 0.5:
-        life = segments(tape)[-1].life
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: collector.halves().get(half, pid) != pid, PATIENCE)
-        if half == "taper":
-            until(lambda: player.process.poll() is not None or _covered(tape, life, other), PATIENCE)
-        return
-    process = psutil.Process(pid)
-    process.suspend()
-    time.sleep(dice.uniform(0.5, 1.5))
-    process.resume()
+@pytest.mark.parametrize("seed", SEEDS[: -(-len(SEEDS) // 2)])
+def test_nor_where_the_vendor_has_no_sequence(settings: Settings, tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    path = tmp_path / "market.zst"
+    capture.write(path, _books(dice, 500.0))
+    *_, (_, last) = captured.read(path)
+    name = "coinbase"
+    vendor = Vendor(bus=settings.vendor(VENDOR).bus, symbols=["A", "B"], window={"book": 2})
+    settings = structs.replace(settings, vendors={name: vendor})
+    mongo = {"TAPEDECK_MONGO__URI": settings.mongo.uri, "TAPEDECK_MONGO__DATABASE": settings.mongo.database}
+    tapes = [settings.tape_dir(name, src) for src in (1, 2)]
+    start = time.time_ns()
+    with (
+        Running(settings, "write", name, **mongo) as writer,
+        Running(settings, "collect", name, "--src", "1") as first,
+        Running(settings, "collect", name, "--src", "2") as second,
+        Running(settings, "simulate", name, str(path), "--json", "--wait-subscribers", "2") as player,
+    ):
+        until(lambda: all(lines_on(tape) for tape in tapes), PATIENCE)
+        for blow in range(BLOWS):
+            time.sleep(dice.uniform(0.1, 0.5))
+            victim, half = (first, second)[blow % 2], dice.choice(["taper", "publisher"])
+            strike(victim, half, tapes[blow % 2], tapes[1 - blow % 2], player, dice)
+        assert player.process.wait(60) == 0, player.said
+        until(lambda: any(last in lines_on(tape) for tape in tapes), PATIENCE)
+        assert (first.end(), second.end()) == (0, 0), first.said + second.said
+        of = Slice(start, time.time_ns())
+        sent = Counter(float(json.loads(payload)["changes"][0][1]) for _, payload in captured.read(path))
+
+        def held() -> Counter[float]:
+            found: Counter[float] = Counter()
+            for symbol in ("A", "B"):
+                frame = read(
+                    f"{name}.book", symbol, of.start, of.end, ["price"], tail=False, settings=settings
+                )
+                found.update(frame["price"].tolist())
+            return found
+
+        await_exactly(held, writer, sent, PATIENCE)
+        assert writer.end() == 0, writer.said
+    read_back = timeline(name, settings).between(of.start, of.end, kinds=["book"])
+    assert Counter(one.bids[0][0] for one in read_back if isinstance(one, Book)) == sent
 
 
-def _covered(tape: Path, life: int, other: Path) -> bool:
-    """Whether the lives after that one hear the bus again, and the other tape holds all that was sent before.
-
-    What is sent while neither is subscribed, and what a killed one had not yet taken off its connection, is
-    lost: so the other may be struck only once it has what this one first heard again.
-    """
-    heard = _lines(tape, life)
-    return bool(heard) and heard[0] in _lines(other)
-
-
-def _lines(tape: Path, after: int = 0) -> list[bytes]:
-    """The bus's payloads on a tape, of the lives after that one, in order."""
-    found: list[bytes] = []
-    for segment in segments(tape):
-        if segment.life > after:
-            found += _payloads(tape, segment)
-    return found
-
-
-def _payloads(tape: Path, segment: Segment) -> list[bytes]:
-    with opened(tape, segment) as file:
-        whole = b"".join(iter(lambda: file.read(2**20), b"")).split(b"\n")[:-1]
-    return [line.partition(b" ")[2] for line in whole if not line.startswith(b"!")]
+def _books(dice: random.Random, rate: float) -> list[tuple[int, bytes]]:
+    """Changes of two books, without a sequence, each with a price of its own."""
+    at, made = 1_723_118_400 * NS, []
+    for price in range(1, int(rate * SECONDS)):
+        at += int(dice.expovariate(rate) * NS) + 1
+        change = {
+            "type": "l2update", "product_id": dice.choice("AB"), "changes": [["buy", f"{price}", "1"]],
+            "time": "2024-08-08T12:00:00.000000Z",
+        }  # fmt: skip
+        made.append((at, json.dumps(change).encode()))
+    return made

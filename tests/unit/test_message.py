@@ -38,7 +38,7 @@ GOLDEN: list[tuple[m.Message, str]] = [
         m.Fields("EUR=", 0, 1, 0, 0, 1, {"BID": 1.25}),
         "98a166a44555523d0001000001" "81a3424944cb3ff4000000000000",
     ),
-    (m.Heartbeat("*", 0, 9, 0, 0, 1, 5, 7), "9aa168a12a000900000105" "0700"),
+    (m.Heartbeat("*", 0, 9, 0, 0, 1, 5, 7), "9ba168a12a000900000105" "070001"),
     (m.Void("*", 0, 5, 0, 0, 1, 9, 3, "x"), "9aa176a12a00050000010903a178"),
 ]  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_missing_trailing_fields_take_their_defaults() -> None:
     assert m.decode(msgpack.packb(["q", *common, 5.0, 6.0])) == m.Quote(*common, 5.0, 6.0, 0.0, 0.0)
     assert m.decode(msgpack.packb(["b", *common])) == m.Book(*common, 0, [], [])
     assert m.decode(msgpack.packb(["s", *common])) == m.Status(*common, 0, "")
-    assert m.decode(msgpack.packb(["h", *common, 1, 2])) == m.Heartbeat(*common, 1, 2, closing=0)
+    assert m.decode(msgpack.packb(["h", *common, 1, 2])) == m.Heartbeat(*common, 1, 2, closing=0, connected=1)
 
 
 @pytest.mark.parametrize(

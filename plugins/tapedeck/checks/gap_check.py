@@ -25,6 +25,7 @@ from tapedeck.store import database, documents, library, positions
 
 CHECKS = (
     "sequence", "collector", "heartbeat", "publish", "quarantine", "undecodable", "expired", "twins", "lost",
+    "switch",
     *steadiness.CHECKS,
 )  # fmt: skip
 """The checks that a gap check runs; a finding says which one found it."""

@@ -14,6 +14,7 @@ from tapedeck.checks.gaps import Chains, Event, Head, Missing, Tail, chains, tai
 from tapedeck.checks.heartbeats import FILES, Outage, Shortfall, late, listening, outages, shortfalls, unheard
 from tapedeck.checks.look import Look
 from tapedeck.checks.steadiness import Steadiness
+from tapedeck.checks.switches import Switch, grouped, switches
 from tapedeck.checks.twins import Lacking, Twins
 from tapedeck.columns import Columns, concat
 from tapedeck.log.decode import Undecodable
@@ -55,6 +56,7 @@ class Gathered:
     undecodable: list[Undecodable] = field(default_factory=list)
     cut: dict[int, Look] = field(default_factory=dict)
     lost: set[Lost] = field(default_factory=set)
+    turned: list[Switch] = field(default_factory=list)
     ends: dict[tuple[int, str], dict[str, Tail]] = field(default_factory=dict)
     events: list[tuple[str, Event]] = field(default_factory=list)
     """Duplicates, reorders and resets of the slice, each with which of the three it is."""
@@ -81,6 +83,7 @@ class Gathered:
         for kind, judged in seen.judged.items():
             inside = (judged.kept["ts_recv"] >= stretch.start) & (judged.kept["ts_recv"] < stretch.end)
             self.counts["messages"] += int(inside.sum())
+            self.turned += switches(judged.kept, stretch)
             self._chains(seen.partition, kind, judged.kept, judged.voided, resets, stretch)
 
     def _statuses(self, status: Columns) -> dict[str, list[int]]:
@@ -159,6 +162,7 @@ class Gathered:
         for (one, other), lag in self.twins.lag().items():
             if abs(lag) > self.steady.limits.skew_ms * MS:
                 self.notes.append(f"collector {other} receives {lag / NS:+.3f} s after collector {one}")
+        yield from (self._of_switches(group) for group in grouped(self.turned))
         gaps = [gap for _, gap in self.missing]
         yield from self.steady.found(facts.heard, gaps, self.make)
         self.notes += self.steady.notes
@@ -225,6 +229,20 @@ class Gathered:
             evidence={
                 "src": short.src, "partition": short.partition,
                 "why": f"heartbeats count {short.messages} more messages than the log holds",
+            },
+        )  # fmt: skip
+
+    def _of_switches(self, group: list[Switch]) -> Finding:
+        """No message is known to be missing: without a sequence none can be."""
+        first = group[0]
+        symbols = sorted({one.symbol for one in group})
+        return self.make(
+            "switch", (first.before, first.after, first.at), reason="collector", start=first.last,
+            end=group[-1].at + 1, at=first.at, messages=0, severity="warn",
+            evidence={
+                "from": first.before, "to": first.after, "symbols": symbols[:20],
+                "why": f"{len(symbols)} symbols without a sequence go over from source {first.before} to "
+                f"{first.after}: nothing proves that none was lost or doubled there",
             },
         )  # fmt: skip
 

@@ -50,6 +50,7 @@ def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
     found: dict[str, list[Columns]] = {}
     beats: list[Columns] = []
     voids: list[Columns] = []
+    signs: list[Columns] = []
     bad: list[Undecodable] = []
     begun: dict[int, int] = {}
     lost: list[Lost] = []
@@ -66,16 +67,24 @@ def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
             found.setdefault(kind, []).append(_lean(columns))
             if live:
                 _since(begun, columns, records.range.start == 0)
-        if decoded.heartbeats is not None:
+        if decoded.heartbeats is not None and live:
             beats.append(decoded.heartbeats)
             _since(begun, decoded.heartbeats, records.range.start == 0)
         if decoded.voids is not None:
             voids.append(decoded.voids)
+        if decoded.signs is not None:
+            signs.append(decoded.signs)
     whole = {kind: concat(kind, parts) for kind, parts in found.items()}
     backfills = frozenset(r.number for r in ranges if r.start_reason == "extent")
     return Look(
         partition=partition,
-        judged=judge(whole, concat("void", voids) if voids else None, plan.margin, backfills),
+        judged=judge(
+            whole,
+            concat("void", voids) if voids else None,
+            plan.margin,
+            backfills,
+            concat("heartbeat", signs),
+        ),
         beats=concat("heartbeat", beats) if beats else empty("heartbeat"),
         undecodable=bad,
         stamps=_stamps(whole),

@@ -123,7 +123,7 @@ def differing(
             for window in together:
                 builds = build_windows(
                     window, log.columns[kind], log.voids, log.margin, partition=partition,
-                    claims=log.claims, backfills=log.backfills,
+                    claims=log.claims, signs=log.signs, backfills=log.backfills,
                 )  # fmt: skip
                 held = decoded(settings, one, partition, window)
                 keys = {*((kind, symbol, window.start) for symbol in builds), *held}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapedeck.codec import decode_batch
-from tapedeck.columns import Array, Columns
+from tapedeck.columns import Array, Columns, concat
 from tapedeck.log.read import Records
+from tapedeck.log.signs import changes_of
 from tapedeck.message import KINDS, WHOLE_FEED
 from tapedeck.partitions import partition_of
 
@@ -28,13 +29,15 @@ class Undecodable:
 class Decoded:
     """Every record of a batch in exactly one place.
 
-    `messages` by kind, with columns `topic` and `offset`; `heartbeats`, `voids` likewise, or None;
+    `messages` by kind, with columns `topic` and `offset`; `heartbeats`, `voids` likewise, or None; `signs`
+    are the heartbeats and what every partition was told of connects and disconnects (`log.signs`);
     `copies` counts the control copies of "*" statuses.
     """
 
     messages: dict[str, Columns]
     heartbeats: Columns | None
     voids: Columns | None
+    signs: Columns | None
     copies: int
     undecodable: list[Undecodable]
 
@@ -64,6 +67,7 @@ def decode_records(records: Records, partitions: int, timed: bool = True) -> Dec
             )
     copies = 0
     status = columns.get("status")
+    beats, changes = columns.get("heartbeat"), changes_of(status) if status is not None else None
     at_home = partition_of(WHOLE_FEED, partitions) == r.partition
     if status is not None and WHOLE_FEED in status.symbols and not at_home:
         copy = status["symbol"] == status.symbols.index(WHOLE_FEED)
@@ -71,8 +75,9 @@ def decode_records(records: Records, partitions: int, timed: bool = True) -> Dec
         columns["status"] = status.take(~copy)
     return Decoded(
         messages={kind: columns[kind] for kind in KINDS if kind in columns and len(columns[kind])},
-        heartbeats=columns.get("heartbeat"),
+        heartbeats=beats,
         voids=columns.get("void"),
+        signs=concat("heartbeat", [beats, changes]) if beats and changes else beats or changes,
         copies=copies,
         undecodable=[
             Undecodable(

@@ -1,4 +1,7 @@
-"""Which messages stand: void, then resend, then copy (DESIGN §2.3, §2.6, §2.9). Pure and columnar."""
+"""Which messages stand: void, then resend, then copy (DESIGN §2.3, §2.6, §2.9). Pure and columnar.
+
+A copy is told by its sequence; of what has none each instant has one owner (`log.owners`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapedeck.columns import Array, Columns
+from tapedeck.log.owners import others
 from tapedeck.message import WHOLE_FEED
 
 
@@ -21,22 +25,31 @@ class Judged:
 
 
 def judge(
-    columns: dict[str, Columns], voids: Columns | None, margin: int, backfills: frozenset[int] = frozenset()
+    columns: dict[str, Columns],
+    voids: Columns | None,
+    margin: int,
+    backfills: frozenset[int] = frozenset(),
+    signs: Columns | None = None,
 ) -> dict[str, Judged]:
     """Judge all messages of a slice widened by `margin` ns, of any number of symbols and sources.
 
     `backfills` are the numbers of backfill topics: there a void speaks only of offsets below its
-    `before`, and only of its own topic and partition.
+    `before`, and only of its own topic and partition. `signs` of listening (`log.signs`) tell whose the
+    messages without seq are; they too of the widened slice, those of the backfill topic of any time.
     """
-    return {kind: _judge_kind(part, voids, margin, backfills) for kind, part in columns.items()}
+    return {kind: _judge_kind(part, voids, margin, backfills, signs) for kind, part in columns.items()}
 
 
-def _judge_kind(part: Columns, voids: Columns | None, margin: int, backfills: frozenset[int]) -> Judged:
+def _judge_kind(
+    part: Columns, voids: Columns | None, margin: int, backfills: frozenset[int], signs: Columns | None
+) -> Judged:
     out = _voided(part, voids, backfills) if voids is not None else np.zeros(len(part), np.bool_)
     voided = out.copy()
     out |= _resends(part, ~out)
     if part.kind != "status":
-        out |= _copies(part, ~out, margin)
+        standing = ~out
+        out |= _copies(part, standing, margin)
+        out |= others(part, standing, signs, voids, margin, backfills)
     nothing = part.take(np.zeros(0, np.int64))
     return Judged(
         kept=part.take(~out) if out.any() else part,

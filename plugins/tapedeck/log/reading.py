@@ -216,6 +216,7 @@ def judged_part(
     """
     found: dict[str, list[Columns]] = {}
     voids: list[Columns] = []
+    signs: list[Columns] = []
     undecodable: list[Undecodable] = []
     backfills = {r.number for r in plan.ranges if r.start_reason == "extent"}
     for records in read(settings, plan.of(partition)):
@@ -229,9 +230,11 @@ def judged_part(
                 found.setdefault(kind, []).append(_only(columns, symbols))
         if decoded.voids is not None:
             voids.append(decoded.voids)
+        if decoded.signs is not None:
+            signs.append(decoded.signs)
     whole = {kind: concat(kind, parts) for kind, parts in found.items()}
     void = concat("void", voids) if voids else None
-    judged = judge(whole, void, plan.margin, frozenset(backfills))
+    judged = judge(whole, void, plan.margin, frozenset(backfills), concat("heartbeat", signs))
     return Part(partition, of, {kind: _inside(j, of) for kind, j in judged.items()}, undecodable)
 
 

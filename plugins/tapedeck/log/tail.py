@@ -18,6 +18,7 @@ from tapedeck.log.lost import holes, refuse
 from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, damaged
+from tapedeck.log.turns import Turns
 from tapedeck.message import KINDS, Book, Message, Status
 from tapedeck.partitions import partition_of
 from tapedeck.rows import messages_of
@@ -57,6 +58,8 @@ class _Lane:
     last: dict[int, int] = field(default_factory=dict)
     """By source, the stamp of its last message: its stamps strictly increase."""
     likes: OrderedDict[tuple[object, ...], _Like] = field(default_factory=OrderedDict)
+    turns: Turns | None = None
+    """Whose messages without seq are handed out."""
 
 
 @dataclass(slots=True)
@@ -73,8 +76,9 @@ class Tail:
 
     What is published is read once from there on, so between the past and the present there is no seam. In
     order within a partition (of several, as they come). Left out are resends, copies of what another source
-    has shown within the vendor's margin (where `seq` tells; of two sources whoever is first stays), control
-    records, and what can't be decoded: `cat --count` counts it. A broker may end and begin again meanwhile.
+    has shown within the vendor's margin (where `seq` tells, of two sources whoever is first stays; without
+    it those of the lowest that listens stay, see `log.turns`), control records, and what
+    can't be decoded: `cat --count` counts it. A broker may end and begin again meanwhile.
     Raises Incomplete where Kafka deleted what was not yet read, Mismatch for a topic that is not as pinned,
     Unavailable where Kafka fails otherwise.
     """
@@ -157,12 +161,33 @@ class Tail:
             Records(r, batch.offsets, batch.timestamps_ms, batch.keys, batch.values), lane.pin.partitions
         )
         self._show(lane, decoded)
-        rows: list[tuple[int, str, Message]] = []
+        rows: list[tuple[int, str, Message | tuple[int, ...]]] = []
         for kind, columns in decoded.messages.items():
             offsets = columns["offset"].tolist()
             rows += [(offset, kind, one) for offset, one in zip(offsets, messages_of(columns), strict=True)]
+        if decoded.signs is not None:
+            names = ("offset", "src", "ts_recv", "since", "connected", "closing")
+            rows += [
+                (one[0], "", one[1:])
+                for one in zip(*(decoded.signs[name].tolist() for name in names), strict=True)
+            ]
         rows.sort(key=lambda row: row[0])
-        return [one for _, kind, one in rows if self._stands(lane, kind, one)]
+        return [one for _, kind, said in rows for one in self._out(lane, kind, said)]
+
+    def _out(self, lane: _Lane, kind: str, said: Message | tuple[int, ...]) -> Iterator[Message]:
+        """What is handed out now that a message, or a sign of listening, has come."""
+        turns = lane.turns = lane.turns or Turns(self._margin, self._most_likes)
+        if isinstance(said, tuple):
+            src, time_ns, since, connected, closing = said
+            turns.sign(src, time_ns, since, bool(connected), bool(closing))
+        elif not self._stands(lane, kind, said):
+            return
+        elif said.seq or isinstance(said, Status):
+            yield said
+        else:
+            yield from turns.message(kind, said)
+        if turns.waiting:
+            yield from turns.due()
 
     def _show(self, lane: _Lane, decoded: Decoded) -> None:
         parts = [*decoded.messages.values()]

@@ -141,6 +141,7 @@ class Closer:
         columns = held.open_rows(kind)
         inside = columns["ts_recv"][(columns["ts_recv"] >= begin) & (columns["ts_recv"] < end)]
         let_go = {start for start in held.let_go[kind] if start + length <= end}
+        signs = held.open_signs()
         builds: list[Built] = []
         sweeps: list[Slice] = []
         for start in sorted({*np.unique(inside // length * length).tolist(), *let_go}):
@@ -149,8 +150,9 @@ class Closer:
                 sweeps.append(span)
                 continue
             windows = build_windows(
-                span, columns, None, held.margin, partition=held.partition, claims=held.claims(span)
-            )
+                span, columns, None, held.margin, partition=held.partition, claims=held.claims(span),
+                signs=signs,
+            )  # fmt: skip
             builds += [b for symbol, b in windows.items() if (kind, symbol, start) not in held.touched]
         return builds, sweeps
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tapedeck.columns import Array, Columns, concat
 from tapedeck.log.plan import Claim
+from tapedeck.log.signs import NO_BEAT
 from tapedeck.message import KINDS
 from tapedeck.slices import Slice
 from tapedeck.store.rebuilt import Key
@@ -107,17 +108,23 @@ class Held:
     """How many live messages came behind a closed window."""
     touched: dict[Key, Mend] = field(default_factory=dict)
     """Open windows that records of the backfill topic belong to: mended once they are closed."""
+    signs: list[Columns] = field(default_factory=list)
+    """Signs of listening since a margin before the last closed window's end (`log.signs`)."""
+    unsequenced: set[str] = field(default_factory=set)
+    """Kinds of which messages without seq have come: who listened decides about those."""
 
     def add(self, topic_id: str, messages: dict[str, Columns]) -> None:
         """Take live messages in. Those behind closed windows are late."""
         saved = self.reaches[topic_id].saved
         for kind, columns in messages.items():
             self.reaches[topic_id].shown.add(columns)
+            self._note_sequence(columns)
             end = self.closed.get(kind, 0)
-            if int(columns["ts_recv"].min()) < end:
-                behind = (columns["ts_recv"] < end) & (columns["offset"] >= saved)
+            reached = end + self.margin if end and self._several() else end
+            if int(columns["ts_recv"].min()) < reached:
+                behind = (columns["ts_recv"] < reached) & (columns["offset"] >= saved)
                 if behind.any():
-                    self.late_messages += int(behind.sum())
+                    self.late_messages += int((behind & (columns["ts_recv"] < end)).sum())
                     self._mark(topic_id, columns.take(behind), closed_only=True)
                 columns = columns.take(columns["ts_recv"] >= end - self.margin)
             if len(columns):
@@ -128,7 +135,49 @@ class Held:
     def add_history(self, topic_id: str, messages: dict[str, Columns]) -> None:
         """Messages of the backfill topic: their windows are built from the log."""
         for columns in messages.values():
+            self._note_sequence(columns)
             self._mark(topic_id, columns, closed_only=False)
+
+    def add_signs(self, topic_id: str, signs: Columns) -> None:
+        """Live signs of listening. Those behind closed windows may say that messages there are another's."""
+        self.signs.append(_lean(signs))
+        if len(self.signs) >= 64:
+            self.signs = [concat("heartbeat", self.signs)]
+        end = max((self.closed.get(kind, 0) for kind in self.unsequenced), default=0)
+        stamps = signs["ts_recv"]
+        if not end or int(stamps.min()) >= end + self.margin or not self._several():
+            return
+        behind = (stamps < end + self.margin) & (signs["offset"] >= self.reaches[topic_id].saved)
+        if behind.any():
+            first, last = int(stamps[behind].min()), int(stamps[behind].max())
+            self._sweep(topic_id, signs["offset"][behind], Slice(first, last + 1).widen(self.margin), end)
+
+    def add_history_signs(self, topic_id: str, signs: Columns) -> None:
+        """What a source says in the backfill topic to have heard: its times are built from the log."""
+        signs = signs.take(signs["since"] != NO_BEAT)
+        if not self.unsequenced or not len(signs):
+            return
+        newest = max(reach.shown.newest for reach in self.reaches.values())
+        for i in range(len(signs)):
+            of = Slice(int(signs["since"][i]), int(signs["ts_recv"][i]) + 1).widen(self.margin)
+            end = max((self.closed.get(kind, 0) for kind in self.unsequenced), default=0)
+            self._sweep(topic_id, signs["offset"][i : i + 1], of, end)
+            self._let_go(topic_id, int(signs["offset"][i]), Slice(of.start, min(of.end, newest + 1)))
+
+    def _sweep(self, topic_id: str, offsets: Array, of: Slice, end: int) -> None:
+        """All windows of a slice that are closed (by `end`) are to be mended."""
+        if min(of.end, end) > of.start:
+            self.late.sweeps.append(Slice(of.start, min(of.end, end)))
+            self.late.note(topic_id, int(offsets.min()))
+            self.late.note(topic_id, int(offsets.max()))
+
+    def _note_sequence(self, columns: Columns) -> None:
+        if columns.kind not in ("status", *self.unsequenced) and bool((columns["seq"] == 0).any()):
+            self.unsequenced.add(columns.kind)
+
+    def _several(self) -> bool:
+        """Whether more than one source was heard: then what comes late may decide about what has come."""
+        return len({src for reach in self.reaches.values() for src in reach.shown.times}) > 1
 
     def add_voids(self, topic_id: str, voids: Columns) -> None:
         """Voids: what they speak of is built from the log, soon where it is closed, else once it is."""
@@ -136,15 +185,16 @@ class Held:
         for i in range(len(voids)):
             offset = int(voids["offset"][i])
             of = Slice(int(voids["ts_recv"][i]), min(int(voids["end"][i]), newest + 1))
-            end = min(of.end, max(self.closed.values(), default=0))
-            if end > of.start:
-                self.late.sweeps.append(Slice(of.start, end))
-                self.late.note(topic_id, offset)
-            for kind, length in self.windows.items():
-                first = max(of.start, self.closed.get(kind, 0)) // length * length
-                if opened := range(first, of.end, length):
-                    self.let_go[kind].update(opened)
-                    self.gone[topic_id] = min(self.gone.get(topic_id, offset), offset)
+            self._sweep(topic_id, voids["offset"][i : i + 1], of, max(self.closed.values(), default=0))
+            self._let_go(topic_id, offset, of)
+
+    def _let_go(self, topic_id: str, offset: int, of: Slice) -> None:
+        """The open windows of a slice are built from the log once they close, a record at `offset` says."""
+        for kind, length in self.windows.items():
+            first = max(of.start, self.closed.get(kind, 0)) // length * length
+            if opened := range(first, of.end, length):
+                self.let_go[kind].update(opened)
+                self.gone[topic_id] = min(self.gone.get(topic_id, offset), offset)
 
     def _mark(self, topic_id: str, columns: Columns, *, closed_only: bool) -> None:
         """The windows of these messages, and their neighbours within the margin, are to be mended."""
@@ -189,6 +239,12 @@ class Held:
         self.rows[kind] = [whole] if len(whole) else []
         return whole
 
+    def open_signs(self) -> Columns:
+        """All signs of listening, now held as one."""
+        whole = concat("heartbeat", self.signs)
+        self.signs = [whole] if len(whole) else []
+        return whole
+
     def is_whole(self, span: Slice) -> bool:
         """Whether all live records of a window and its margin are in memory."""
         return all(reach.whole_from <= span.start - self.margin for reach in self.reaches.values())
@@ -216,6 +272,9 @@ class Held:
         if not any(self.let_go.values()):
             self.gone.clear()
         oldest = min((self.closed.get(k, 0) for k in self.windows), default=0)
+        signs = self.open_signs()
+        signs = signs.take(signs["ts_recv"] >= oldest - self.margin)
+        self.signs = [signs] if len(signs) else []
         for reach in self.reaches.values():
             reach.forget(oldest - self.margin - max(self.windows.values()))
 

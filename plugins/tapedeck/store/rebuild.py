@@ -29,7 +29,15 @@ from tapedeck.store.library import Library
 from tapedeck.store.rebuilt import Key, Rebuilt, counted, counted_standing, total_of
 from tapedeck.store.reread import Reread, Spans, reread
 from tapedeck.store.settled import settled
-from tapedeck.store.window import Built, build, build_windows, joined, no_messages, onto
+from tapedeck.store.window import (
+    Built,
+    build,
+    build_windows,
+    joined,
+    judged_already,
+    no_messages,
+    onto,
+)
 
 RECORDS = 1_000_000
 """About how many records are held in memory at once."""
@@ -250,7 +258,7 @@ class _Partition:
             records = concat(kind, [records.of(symbol) for symbol in wanted])
         builds = build_windows(
             span, records, log.voids, log.margin, partition=self.partition, claims=log.claims,
-            backfills=log.backfills, partial=log.expired,
+            signs=log.signs, backfills=log.backfills, partial=log.expired,
         )  # fmt: skip
         total = Rebuilt()
         for symbol in {**here, **builds}:
@@ -309,9 +317,10 @@ class _Partition:
         tail = log.beyond(beside, tail)
         if log.voids is None and not len(tail):
             return None
-        rows = joined(kind, [documents.rows_of(kind, beside)], tail)
+        stood = judged_already(documents.rows_of(kind, beside))
+        rows = joined(kind, [stood], judged_already(tail, 0))
         built = build(
             symbol, span, rows if len(rows) else empty(kind), log.voids, log.margin,
-            partition=self.partition, claims=log.claims, backfills=log.backfills,
+            partition=self.partition, claims=log.claims, signs=log.signs, backfills=log.backfills,
         )  # fmt: skip
         return onto(built, parts[0].build, total_of(parts), parts[0].claims, parts[0].partial)

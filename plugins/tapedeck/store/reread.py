@@ -29,6 +29,8 @@ class Reread:
 
     columns: dict[str, Columns]
     voids: Columns | None
+    signs: Columns
+    """Signs of listening (`log.signs`)."""
     undecodable: list[Undecodable]
     claims: tuple[Claim, ...]
     numbers: dict[str, int]
@@ -80,6 +82,7 @@ def reread(
     wide = plan.slice.widen(plan.margin)
     found: dict[str, list[Columns]] = {kind: [] for kind in KINDS}
     voids: list[Columns] = []
+    signs: list[Columns] = []
     bad: dict[tuple[str, int], Undecodable] = {}
     for records in read(settings, ranges):
         seen(records)
@@ -91,9 +94,12 @@ def reread(
             found[kind].append(between(columns, wide))
         if decoded.voids is not None:
             voids.append(decoded.voids)
+        if decoded.signs is not None:
+            signs.append(decoded.signs)
     return Reread(
         columns={kind: ordered(concat(kind, parts)) for kind, parts in found.items()},
         voids=concat("void", voids) if voids else None,
+        signs=concat("heartbeat", signs),
         undecodable=list(bad.values()),
         claims=claims,
         numbers={pin.id: pin.number for pin in pins.log},

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import structs
 
-from tapedeck.columns import Columns, concat
+from tapedeck.columns import Columns, concat, empty
 from tapedeck.log import topics
 from tapedeck.log.decode import Decoded, decode_records
 from tapedeck.log.plan import Plan, Range
 from tapedeck.log.read import read as read_log
+from tapedeck.log.reading import judged_part
 from tapedeck.log.resolve import resolve
 from tapedeck.message import TAG_OF
 from tapedeck.partitions import partition_of
@@ -22,7 +23,7 @@ from tapedeck.store import database, documents, generations, positions
 from tapedeck.store.documents import Stored
 from tapedeck.store.library import Library
 from tapedeck.store.positions import Position
-from tapedeck.store.window import between, beyond, build, joined
+from tapedeck.store.window import between, beyond, build, joined, judged_already
 from tapedeck.unpack import about
 
 FEW = 32
@@ -92,14 +93,52 @@ def up_to_now(
                 tail = beyond(through, tail)
             tails[symbol] = tail
         voids = _together(voids, _earlier(settings, plan, home, saved, pins.backfill.id, tails.values()))
+        mixed: dict[str, int] = {}
         for symbol, tail in tails.items():
             if not len(tail) and voids is None:
                 found[symbol] = _rows(one.kind, held[symbol], of, places)
                 continue
-            rows = joined(one.kind, [documents.rows_of(one.kind, held[symbol])], tail)
+            stood = judged_already(documents.rows_of(one.kind, held[symbol]))
+            rows = joined(one.kind, [stood], judged_already(tail, 0))
+            if (since := _mixed_since(rows)) is not None:
+                mixed[symbol] = since
             rows = build(symbol, of, rows, voids, margin, partition=home, backfills=backfills).kept
             found[symbol] = between(rows, of)
+        if mixed and home not in plan.expired:
+            found |= _owned(settings, one, plan, home, found, mixed)
     return Answer(found, (*_notes(plan, saved), *_partial(held)))
+
+
+def _mixed_since(rows: Columns) -> int | None:
+    """When the first message without seq came that no document holds, where several sources have such; a
+    margin before it who listened must be known. None where there is none."""
+    unsequenced = rows.take(rows["seq"] == 0)
+    fresh = unsequenced["ts_recv"][unsequenced["settled"] == 0]
+    if rows.kind == "status" or not len(fresh) or len(np.unique(unsequenced["src"])) < 2:
+        return None
+    return int(fresh.min())
+
+
+def _owned(
+    settings: Settings,
+    one: Library,
+    plan: Plan,
+    home: int,
+    found: Mapping[str, Columns],
+    mixed: Mapping[str, int],
+) -> dict[str, Columns]:
+    """These symbols with all since their first such message built from the log: who listened decides there,
+    and documents do not say it."""
+    since = max(plan.slice.start, min(mixed.values()) - plan.margin)
+    recent = Slice(since, plan.slice.end)
+    part = judged_part(
+        settings, resolve(settings, plan.vendor, recent, partitions=[home]), home, recent,
+        frozenset(mixed), [one.kind],
+    )  # fmt: skip
+    judged = part.judged.get(one.kind)
+    kept = empty(one.kind) if judged is None else judged.kept
+    before = Slice(plan.slice.start, since)
+    return {symbol: joined(one.kind, [between(found[symbol], before)], kept.of(symbol)) for symbol in mixed}
 
 
 def _rows(kind: str, held: Sequence[Stored], of: Slice, places: bool) -> Columns:

@@ -19,7 +19,7 @@ from tapedeck.log.judge import judge
 from tapedeck.log.plan import Claim
 from tapedeck.slices import Slice
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised when the output of `build_windows` or of the encoder changes: it makes old windows stale."""
 
 
@@ -80,6 +80,7 @@ def build_windows(
     *,
     partition: int,
     claims: Sequence[Claim] = (),
+    signs: Columns | None = None,
     backfills: frozenset[int] = frozenset(),
     partial: bool = False,
 ) -> dict[str, Built]:
@@ -87,10 +88,11 @@ def build_windows(
 
     `records` are messages of one kind with `topic` and `offset`, in any order, from at least
     [span.start - margin, span.end + margin); what lies outside that is not looked at, what lies outside
-    the span only helps to judge. A record that is given twice counts once.
+    the span only helps to judge. A record that is given twice counts once. `signs` of listening are of the
+    same time, or of more; they tell whose messages without seq are.
     """
     part = distinct(ordered(between(records, span.widen(margin))))
-    judged = judge({part.kind: part}, voids, margin, backfills)[part.kind]
+    judged = judge({part.kind: part}, voids, margin, backfills, signs)[part.kind]
     places = [
         dict(_by_symbol(between(columns, span)))
         for columns in (judged.kept, judged.duplicates, judged.voided)
@@ -115,13 +117,14 @@ def build(
     *,
     partition: int,
     claims: Sequence[Claim] = (),
+    signs: Columns | None = None,
     backfills: frozenset[int] = frozenset(),
     partial: bool = False,
 ) -> Built:
     """`build_windows` for one symbol; a window without messages where there are none."""
     windows = build_windows(
         span, records.of(symbol), voids, margin,
-        partition=partition, claims=claims, backfills=backfills, partial=partial,
+        partition=partition, claims=claims, signs=signs, backfills=backfills, partial=partial,
     )  # fmt: skip
     if symbol in windows:
         return windows[symbol]
@@ -254,3 +257,8 @@ def beyond(stored: Sequence[tuple[Slice, dict[int, int]]], records: Columns) -> 
 def joined(kind: str, rows: Sequence[Columns], tail: Columns) -> Columns:
     """Stored rows and what the log holds past them, in order."""
     return ordered(concat(kind, [*rows, tail]))
+
+
+def judged_already(rows: Columns, is_so: int = 1) -> Columns:
+    """Rows marked as judged already (or as not yet): a build takes none away for want of a sequence."""
+    return rows.with_arrays(settled=np.full(len(rows), is_so, np.int8))

@@ -257,6 +257,8 @@ class _Session:
             if pin.id == self.closer.backfill.id:
                 self.history[r.partition] = r.stop
                 held.add_history(pin.id, decoded.messages)
+                if decoded.signs is not None:
+                    held.add_history_signs(pin.id, decoded.signs)
             else:
                 reach = held.reaches[pin.id]
                 reach.index(records.offsets, records.timestamps_ms)
@@ -268,6 +270,8 @@ class _Session:
                 held.add(pin.id, decoded.messages)
                 for columns in decoded.messages.values():
                     self.closer.latencies.note("kafka", columns["ts_recv"])
+                if decoded.signs is not None:
+                    held.add_signs(pin.id, decoded.signs)
             if decoded.voids is not None:
                 held.add_voids(pin.id, decoded.voids)
             self.done.late += held.late_messages - messages_before

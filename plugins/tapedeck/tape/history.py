@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 
 import numpy as np
 from confluent_kafka import Consumer
@@ -46,6 +47,11 @@ class History:
     def __init__(self, settings: Settings, consumer: Consumer, pin: TopicPin, vendor: str, src: int) -> None:
         self._settings, self._consumer, self._pin = settings, consumer, pin
         self._vendor, self._src = vendor, src
+        self._answers: Counter[tuple[int, int]] = Counter()
+
+    def has_answered(self, first: int, last: int) -> bool:
+        """Whether, by what `names` read, every partition holds this answer (see `Sender.answer`)."""
+        return self._answers[first, last] >= self._pin.partitions
 
     def names(self) -> Names:
         """What came through before. Extents that a killed load left open are closed."""
@@ -86,6 +92,10 @@ class History:
             )  # fmt: skip
             for records in read_range(self._settings, r):
                 for kind, part in decode_batch(records.values).columns.items():
+                    if kind == "heartbeat":
+                        own = part["src"] == self._src
+                        said = (part["since"][own].tolist(), part["ts_recv"][own].tolist())
+                        self._answers.update(zip(*said, strict=True))
                     if kind in KINDS:
                         own = part["src"] == self._src
                         star = np.array([s == WHOLE_FEED for s in part.symbols], np.bool_)[part["symbol"]]

@@ -221,7 +221,7 @@ class Lines:
         self.stamp = recv_ns
         if word == "heartbeat":
             closing = bool(table.get("closing"))
-            self._beat(recv_ns, closing)
+            self._beat(recv_ns, closing, bool(table.get("connected", True)))
             return closing
         if word in ("connect", "disconnect"):
             code = CONNECTED if word == "connect" else DISCONNECTED
@@ -249,11 +249,20 @@ class Lines:
         if not self._passed[self._home]:
             self.sent[self._home] += 1
 
-    def _beat(self, recv_ns: int, closing: bool) -> None:
+    def _beat(self, recv_ns: int, closing: bool, connected: bool) -> None:
         for lane in range(self._partitions):
             if not self._passed[lane]:
                 beat = Heartbeat(
-                    WHOLE_FEED, 0, recv_ns, 0, 0, self._src, self.life, self.sent[lane], int(closing)
+                    WHOLE_FEED,
+                    0,
+                    recv_ns,
+                    0,
+                    0,
+                    self._src,
+                    self.life,
+                    self.sent[lane],
+                    int(closing),
+                    int(connected),
                 )
                 self._out.add(lane, _encode(beat), b"*", recv_ns // MS)
 

@@ -15,6 +15,7 @@ from tapedeck.message import KIND_OF, Message, encode
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.tape import capture, lock
+from tapedeck.tape.answers import Answers
 from tapedeck.tape.capture import Capture
 from tapedeck.tape.history import History, Names
 from tapedeck.tape.lines import TOO_LONG
@@ -55,12 +56,13 @@ def load(
     file: Capture,
     symbol: str | None = None,
     progress: Progress = lambda lines: None,
-    wanted: Wanted = lambda message: True,
+    wanted: Wanted | None = None,
 ) -> Loaded:
     """Publish what of the file did not come through before; returns when Kafka has acknowledged all.
 
     `symbol` is what payloads that name none are about; it redeems them where they were refused.
-    `progress` is told how many lines are done. `wanted` leaves out messages. Killed at any point it can be
+    `progress` is told how many lines are done. `wanted` leaves out messages; a file that is published whole
+    and has messages without seq answers for all its time (`log.owners`). Killed at any point it can be
     run again: the extent that it left open is read and closed, and what is missing is published in one of
     its own. A load of the same file at the same time on another machine does no harm but resends.
     Raises Unavailable where Kafka fails or stalls, BadInput where this file is being loaded now.
@@ -78,10 +80,17 @@ def load(
             refused = Refused(settings, vendor, file.first, file.src)
             outbox = Sender(settings, pinned, file.src, history)
             try:
-                said = capture.walk(file, spoken, symbol)
+                said, answers = capture.walk(file, spoken, symbol), Answers()
+                answers.connect()
                 done = walk_into(
-                    outbox, said, names, refused, progress, path=file.path, src=file.src, wanted=wanted
-                )
+                    outbox, said, names, refused, progress, path=file.path, src=file.src, wanted=wanted,
+                    answers=answers,
+                )  # fmt: skip
+                if wanted is None:
+                    outbox.drain()  # what is not there yet may hide nothing
+                    for first, last in answers.spans():
+                        if not history.has_answered(first, last):
+                            outbox.answer(first, last)
                 outbox.finish()
             finally:
                 outbox.close()
@@ -98,11 +107,13 @@ def walk_into(
     path: Path,
     src: int,
     of: Slice | None = None,
-    wanted: Wanted = lambda message: True,
+    wanted: Wanted | None = None,
+    answers: Answers | None = None,
 ) -> Loaded:
     """Publish what lines say and `names` do not name; of a slice, only its messages.
 
-    Each line is (its stamp, payload, what it says). Redemptions go when all before them is acknowledged.
+    Each line is (its stamp, payload, what it says); `answers` is told of it. Redemptions go
+    when all before them is acknowledged.
     """
     messages: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -111,6 +122,8 @@ def walk_into(
     redemptions = []
     for number, (stamp, payload, said) in enumerate(lines, 1):
         k = 0
+        if answers is not None:
+            answers.take(stamp, said)
         for one in said:
             if isinstance(one, Chatter):
                 chatter[one.name] += 1
@@ -130,7 +143,7 @@ def walk_into(
             else:
                 if there:
                     present += 1
-                elif wanted(one):
+                elif wanted is None or wanted(one):
                     outbox.publish(one, value, stamp + k)
                     messages[KIND_OF[type(one)]] += 1
                 if entry := refused.standing.pop((stamp, k), None):

@@ -26,6 +26,7 @@ from tapedeck.message import CONNECTED, DISCONNECTED, WHOLE_FEED, Status
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time
 from tapedeck.tape import lock
+from tapedeck.tape.answers import Answers
 from tapedeck.tape.follow import Follower
 from tapedeck.tape.history import History, Names
 from tapedeck.tape.lines import normalised
@@ -110,10 +111,15 @@ def renormalise(
         refused = Refused(settings, vendor, of.start, tape.src)
         outbox = Sender(settings, pinned, tape.src, history)
         try:
+            answers = Answers()
             done = walk_into(
-                outbox, _said(tape, spoken), Names.none(), refused, progress,
-                path=tape.path, src=tape.src, of=of,
+                outbox, _said(tape, spoken, answers), Names.none(), refused, progress,
+                path=tape.path, src=tape.src, of=of, answers=answers,
             )  # fmt: skip
+            outbox.drain()
+            for first, last in answers.spans():
+                if max(first, of.start) <= min(last, of.end - 1):
+                    outbox.answer(max(first, of.start), min(last, of.end - 1))
             outbox.drain()
             outbox.void(of, WHOLE_FEED, REASON)
             outbox.finish()
@@ -122,8 +128,8 @@ def renormalise(
     return done
 
 
-def _said(tape: Recording, vendor: Vendor) -> Iterator[tuple[int, bytes, Normalised]]:
-    """Each line that says something as (its stamp, payload, what it says).
+def _said(tape: Recording, vendor: Vendor, answers: Answers) -> Iterator[tuple[int, bytes, Normalised]]:
+    """Each line that says something as (its stamp, payload, what it says); `answers` hears who listened.
 
     A damaged line has said so already, in quarantine, and says nothing new.
     """
@@ -134,6 +140,7 @@ def _said(tape: Recording, vendor: Vendor) -> Iterator[tuple[int, bytes, Normali
                 if (stamp := stamp_of(line)) is None or stamp >= tape.span.end:
                     continue
                 if line.startswith(b"!"):
+                    _hear(answers, line, stamp)
                     if status := _status(line, stamp, tape.src):
                         yield stamp, line, [status]
                     continue
@@ -146,6 +153,18 @@ def _said(tape: Recording, vendor: Vendor) -> Iterator[tuple[int, bytes, Normali
                 yield stamp, payload, normalised(vendor, payload, stamp, tape.src)
     finally:
         follower.close()
+
+
+def _hear(answers: Answers, line: bytes, stamp: int) -> None:
+    """One line of the taper's own: another life and a disconnect end what a connect begins."""
+    word, table = own_of(line)
+    if word == "connect" or (word == "heartbeat" and table.get("connected") and not answers.connected):
+        answers.connect()
+    elif word == "tape" and table.get("n") == 0:
+        answers.end()
+    answers.line(stamp)
+    if word == "disconnect":
+        answers.end()
 
 
 def _status(line: bytes, stamp: int, src: int) -> Status | None:

@@ -9,7 +9,7 @@ from tapedeck.log import quarantine
 from tapedeck.log.meta import Extent, VendorTopics
 from tapedeck.log.produce import Outbox, Target, value_limits
 from tapedeck.log.quarantine import Entry
-from tapedeck.message import WHOLE_FEED, Message, Void, encode
+from tapedeck.message import WHOLE_FEED, Heartbeat, Message, Void, encode
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
@@ -53,6 +53,13 @@ class Sender:
         for lane in self._lanes(symbol):
             void = Void(symbol, 0, of.start, 0, 0, self._src, of.end, begins[lane], reason)
             self._outbox.send(lane, encode(void), symbol.encode(), of.start // MS)
+
+    def answer(self, first: int, last: int) -> None:
+        """Say that this source heard all that there was from `first` to `last` (UTC ns, both included)."""
+        self._opened(first, last)
+        value = encode(Heartbeat(WHOLE_FEED, 0, last, 0, 0, self._src, first))
+        for lane in self._lanes(WHOLE_FEED):
+            self._outbox.send(lane, value, WHOLE_FEED.encode(), last // MS)
 
     def refuse(self, entry: Entry) -> None:
         """One record of the quarantine topic."""

@@ -124,7 +124,7 @@ def _record(
             error = stamps.slew()
             room.look()
             writer.rotate_if_old()
-            writer.write(own_line("heartbeat", stamps.take()))
+            writer.write(own_line("heartbeat", stamps.take(), connected=connected))
             show(
                 behind.trouble or bus.trouble if connected else f"{bus.address} is not connected",
                 {
