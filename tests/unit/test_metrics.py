@@ -82,3 +82,28 @@ def test_a_label_takes_only_so_many_values_and_loses_none() -> None:
 def test_what_the_catalogue_does_not_know_is_left_out() -> None:
     found = scraped(Snapshot(role="taper", at=1.0, held="", values={"tapedeck_gone_total": {"": 1.0}}))
     assert {name for name, _ in found} == {"tapedeck_ready", "tapedeck_turned_timestamp_seconds"}
+
+
+def test_processes_that_share_one_work_are_told_of_as_one() -> None:
+    buckets = Buckets()
+    buckets.add(0.003, 4)
+    parts = [
+        metrics.snapshot(
+            "publisher",
+            20.0,
+            "",
+            {metrics.PUBLISHED: 5, metrics.LATENCY: buckets, metrics.CHATTER: {"answer": 1.0}},
+        ),
+        metrics.snapshot(
+            "publisher-1",
+            10.0,
+            "no Kafka",
+            {metrics.PUBLISHED: 7, metrics.LATENCY: buckets, metrics.CHATTER: {"pong": 2.0}},
+        ),
+        metrics.snapshot("publisher-2", 15.0, "no Kafka", {}),
+    ]
+    whole = metrics.together("publisher", parts)
+    assert (whole.role, whole.at, whole.held) == ("publisher", 10.0, "no Kafka")
+    assert whole.values[metrics.PUBLISHED.name] == {"": 12.0}
+    assert whole.values[metrics.CHATTER.name] == {"answer": 1.0, "pong": 2.0}
+    assert whole.values[metrics.LATENCY.name]["0.005"] == 8.0

@@ -111,10 +111,9 @@ def retire(settings: Settings, vendor: str, src: int) -> int:
 
     Raises BadInput where it runs on this machine, or was never registered.
     """
-    settings.vendor(vendor)
-    if any(
-        lock.is_held(settings.tape_dir(vendor, src), role) for role in ("collector", "taper", "publisher")
-    ):
+    publishers = [Share(part).role for part in range(settings.vendor(vendor).publishers)]
+    folder = settings.tape_dir(vendor, src)
+    if any(lock.is_held(folder, role) for role in ("collector", "taper", *publishers)):
         raise BadInput(
             f"collector {src} of {vendor} runs here: end it (it then says goodbye by itself), then retire it "
             "if something is left open"

@@ -128,3 +128,38 @@ def test_a_dead_listener_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tapedeck.buses.websocket.connect", lambda *_, **__: 1 / 0)
     with hearing("ws://127.0.0.1:1/x") as bus, pytest.raises(Unavailable, match="has died"):
         hear(bus, 1)
+
+
+def test_a_reader_that_is_too_slow_holds_the_venue_up_and_not_more_than_its_queue_in_memory() -> None:
+    sent = [b"%d " % n + b"x" * 2000 for n in range(4_000)]
+
+    def pour(connection: ServerConnection) -> None:
+        for payload in sent:
+            connection.send(payload)
+        stay(connection)
+
+    with venue(pour) as url, hearing(url, queue=10) as bus:
+        heard: list[bytes] = []
+        while len(heard) < len(sent):
+            assert len(bus._inbox) <= 10
+            heard += hear(bus, 1)
+        assert heard == sent
+
+
+def test_a_message_beyond_the_limit_ends_the_connection_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tapedeck.buses.websocket._LARGEST", 1000)
+
+    def pour(connection: ServerConnection) -> None:
+        connection.send(b"x" * 1000)
+        connection.send(b"x" * 1001)
+        stay(connection)
+
+    with venue(pour) as url, hearing(url) as bus:
+        opened, payload, lost = hear_all(bus, payloads=1, changes=2)[:3]
+    assert opened == Change(True, url)
+    assert payload == b"x" * 1000
+    assert isinstance(lost, Change)
+    assert not lost.connected
+    assert "too big" in lost.why
