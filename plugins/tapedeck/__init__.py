@@ -1,8 +1,8 @@
 """tapedeck: records the market's tape, keeps it, checks it, and plays it back.
 
-`tapedeck.read`, `stream`, `libraries`, `symbols`, `timeline` and `condition` are the doors for research; the
-others are the command's verbs of the same name. Importing this is quick: what a door needs is loaded when it
-is called. Every door takes `settings`; without, it loads those that the command would.
+`tapedeck.read`, `stream`, `libraries`, `symbols`, `coverage`, `timeline` and `condition` are the doors for
+research; the others are the command's verbs of the same name. Importing this is quick: what a door needs is
+loaded when it is called. Every door takes `settings`; without, it loads those that the command would.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tapedeck.tape.load import Loaded
 
 __all__ = [
-    "backfill", "condition", "findings", "gaps", "libraries", "load", "read", "receipts", "reconcile",
-    "replay", "report", "stream", "symbols", "timeline", "void",
+    "backfill", "condition", "coverage", "findings", "gaps", "libraries", "load", "read", "receipts",
+    "reconcile", "replay", "report", "stream", "symbols", "timeline", "void",
 ]  # fmt: skip
 
 Time = str | int | datetime
@@ -104,6 +104,21 @@ def symbols(library: str, settings: Settings | None = None) -> list[str]:
     from tapedeck.store import library as store
 
     return store.symbols(library, settings)
+
+
+def coverage(
+    library: str,
+    symbol: str,
+    start: Time | None = None,
+    end: Time | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Any:
+    """What there is of a symbol, what is missing and why, and through when it is complete, as a pandas
+    DataFrame; see `tapedeck.checks.coverage.coverage`."""
+    from tapedeck.checks.coverage import coverage as table
+
+    return table(library, symbol, start, end, settings=settings)
 
 
 def timeline(vendor: str, settings: Settings | None = None) -> Timeline:

@@ -133,7 +133,7 @@ def read(
 
 @click.group()
 def store() -> None:
-    """Check what the disk holds of Arctic, and prune what nobody needs any more."""
+    """Tell what there is, check what the disk holds of Arctic, prune what nobody needs any more."""
 
 
 @store.command()
@@ -177,6 +177,46 @@ def check(vendor: str, start: str, end: str, kinds: str, as_json: bool) -> int:
     for fault in found.faults:
         click.echo(fault.line)
     return 1 if found.faults else 0
+
+
+@store.command()
+@click.argument("library_name", metavar="LIBRARY")
+@click.argument("symbol")
+@click.argument("start", required=False)
+@click.argument("end", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def coverage(library_name: str, symbol: str, start: str | None, end: str | None, as_json: bool) -> None:
+    """Tell what there is of a symbol, what is missing and why, stretch by stretch.
+
+    From its first window until now where no slice is given. A stretch is in Arctic, in the log alone,
+    partial, missing (with the reason), or closed by the calendar. The last line says through when it is
+    complete.
+
+    \b
+    Examples:
+      tapedeck store coverage binance_usdm.trade BTCUSDT
+      tapedeck store coverage binance_usdm.trade BTCUSDT 2d now --json
+    """
+    from tapedeck.checks import coverage as covered
+
+    frame = covered.coverage(library_name, symbol, start, end)
+    if as_json:
+        through = frame.attrs["complete_through"]
+        rows = [
+            {"start": format_time(row.start.value), "end": format_time(row.end.value), "state": row.state,
+             "messages": row.messages, "reason": row.reason, "why": row.why}
+            for row in frame.itertuples()
+        ]  # fmt: skip
+        said = {
+            "stretches": rows, "complete_through": None if through is None else format_time(through.value),
+            "held_back_by": frame.attrs["held_back_by"], "notes": frame.attrs["notes"],
+        }  # fmt: skip
+        click.echo(json.dumps(said))
+        return
+    for note in frame.attrs["notes"]:
+        click.echo(f"note: {note}", err=True)
+    for line in covered.lines(frame):
+        click.echo(line)
 
 
 @store.command()

@@ -172,6 +172,11 @@ def heads(
     return [stored(document) for document in collection.find(query, HEAD)]
 
 
+def heads_of(collection: Collection[Document], symbol: str, of: Slice) -> list[Stored]:
+    """What one symbol's windows that start in the slice say of themselves, without rows, in order."""
+    return [stored(d) for d in collection.find({"sy": symbol, "s": _within(of)}, HEAD).sort("s", 1)]
+
+
 def load(collection: Collection[Document], symbols: Sequence[str], of: Slice) -> list[Stored]:
     """The documents, rows and all, of symbols whose windows (or parts) start in the slice, in order."""
     query = {"sy": symbols[0] if len(symbols) == 1 else {"$in": list(symbols)}, "s": _within(of)}

@@ -72,7 +72,7 @@ def read(
             answer = (tails.up_to_now if tail else tails.stored)(deck, one, symbols, of, places)
     for name, found in answer.columns.items():
         if not len(found):
-            _check_symbol(deck, one, name)
+            check_known(deck, one, name)
     whole = concat(one.kind, [answer.columns[name] for name in symbols])
     if several and len(symbols) > 1:
         whole = whole.in_order()
@@ -103,7 +103,7 @@ def _table(frame: pd.DataFrame) -> Any:
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(said)
 
 
-def _check_symbol(settings: Settings, one: Library, symbol: str) -> None:
+def check_known(settings: Settings, one: Library, symbol: str) -> None:
     """Raises BadInput for a symbol that neither settings nor the library know."""
     if symbol == WHOLE_FEED or symbol in settings.vendor(one.vendor).symbols:
         return
