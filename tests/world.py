@@ -217,26 +217,30 @@ class World:
 
     # what it must come to
 
-    def truth(self) -> tuple[dict[str, Columns], Columns | None]:
-        """Every message of the log by kind, and its voids."""
+    def truth(self) -> tuple[dict[str, Columns], Columns | None, Columns | None]:
+        """Every message of the log by kind, its voids, and its signs of listening."""
         messages: dict[str, list[Columns]] = {kind: [] for kind in m.KINDS}
-        voids = []
+        voids, signs = [], []
         for pin in PINS.log:
             decoded = decode_records(self.records(self.range(pin, 0, self.end(pin))), 1)
             for kind, columns in decoded.messages.items():
                 messages[kind].append(columns)
             if decoded.voids is not None:
                 voids.append(decoded.voids)
-        return {k: concat(k, parts) for k, parts in messages.items()}, concat(
-            "void", voids
-        ) if voids else None
+            if decoded.signs is not None:
+                signs.append(decoded.signs)
+        whole = {kind: concat(kind, parts) for kind, parts in messages.items()}
+        return (
+            whole, concat("void", voids) if voids else None, concat("heartbeat", signs) if signs else None,
+        )  # fmt: skip
 
     def due(self, kind: str, span: Slice) -> dict[str, Built]:
         """The windows of a span as the whole log has them."""
-        messages, voids = self.truth()
+        messages, voids, signs = self.truth()
         return build_windows(
-            span, messages[kind], voids, MARGIN, partition=0, backfills=frozenset({BACKFILL.number})
-        )
+            span, messages[kind], voids, MARGIN, partition=0, signs=signs,
+            backfills=frozenset({BACKFILL.number}),
+        )  # fmt: skip
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let the library ask this world instead of servers."""
@@ -249,6 +253,7 @@ class World:
             (topics, "verified", lambda *_: PINS), (rebuild, "resolve", self.resolve),
             (tail, "resolve", self.resolve), (reread, "read", self.reading),
             (tail, "read_log", self.reading), (rebuild, "Ledger", lambda *_: quiet),
+            (rebuild, "settled", lambda *_: None),
             (client, "consumer", lambda *_: nullcontext()),
             (client, "watermarks", lambda _, __, topic, ___: (0, len(self.log[topic]))),
             (client, "offsets_at", lambda _, __, ___, times: {p: self.at(ms) for p, ms in times.items()}),
@@ -267,9 +272,11 @@ class Process:
         self.session = _Session(
             SETTINGS, VENDOR, None, None, lambda _: None, lambda _: None, "test", done, lambda: False  # type: ignore[arg-type]
         )  # fmt: skip
+        latencies: Any = SimpleNamespace(note=lambda *_: None)
+        pins = {pin.name: pin for pin in PINS.log}
         self.session.closer = Closer(
-            SETTINGS, world.libraries, {pin.name: pin for pin in PINS.log}, BACKFILL, "test", done, mender
-        )
+            SETTINGS, world.libraries, pins, BACKFILL, "test", done, mender, latencies
+        )  # fmt: skip
         self.session.ledger = SimpleNamespace(add=lambda *_: None)  # type: ignore[assignment]
         windows = {kind: one.window for kind, one in world.libraries.items()}
         begun = begin(SETTINGS, VENDOR, PINS, windows, [0], lambda _: None)

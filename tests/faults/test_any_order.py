@@ -196,13 +196,13 @@ class Writing(RuleBasedStateMachine):
 
     @invariant()
     def readers_see_what_the_log_has(self) -> None:
-        messages, voids = self.world.truth()
+        messages, voids, signs = self.world.truth()
         for kind in ("trade", "quote"):
             one = self.world.libraries[kind]
             answer = tail.up_to_now(SETTINGS, one, SYMBOLS, OF)
             for symbol in SYMBOLS:
                 wanted = build(
-                    symbol, OF, messages[kind], voids, MARGIN, partition=0,
+                    symbol, OF, messages[kind], voids, MARGIN, partition=0, signs=signs,
                     backfills=frozenset({BACKFILL.number}),
                 ).kept  # fmt: skip
                 seen = between(answer.columns[symbol], OF)

@@ -113,6 +113,8 @@ def _mixed_since(rows: Columns) -> int | None:
     """When the first message without seq came that no document holds, where several sources have such; a
     margin before it who listened must be known. None where there is none."""
     unsequenced = rows.take(rows["seq"] == 0)
+    if not len(unsequenced):
+        return None
     fresh = unsequenced["ts_recv"][unsequenced["settled"] == 0]
     if rows.kind == "status" or not len(fresh) or len(np.unique(unsequenced["src"])) < 2:
         return None
