@@ -116,7 +116,8 @@ def test_dropped_messages_and_a_lost_window_fail_with_their_sentences(
     assert conditions == {"BTCUSDT": "degraded", "ETHUSDT": "available"}
     page = home.page(settings, f"{VENDOR}/{DAY}.html").decode()
     assert said["sentence"] in page
-    assert 'class="gap"' in page
+    drawn = home.page(settings, f"{VENDOR}/{DAY}/{render.slug('BTCUSDT')}").decode()
+    assert "<title>gap, 2024-08-08T12:00:39" in drawn
     form = f"run/nightly_backfill?vendors={VENDOR}&amp;start_exact=2024%2D08%2D08T12%3A00%3A39"
     shown = render.with_repairs(page.encode(), f"{VENDOR}/{DAY}.html").decode()
     assert f'<a class="repair" href="../../{form}' in shown

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tapedeck.reports import svg
+from tapedeck.reports import plots
 from tapedeck.reports.day import Day
 from tapedeck.reports.scorecard import Score, scores
 from tapedeck.reports.tallies import RULES
@@ -39,27 +39,27 @@ def _templates() -> Environment:
 
 def day_page(day: Day, drawn: Sequence[str]) -> bytes:
     """The page of a day; `drawn` are the symbols that have a page of their own."""
-    on = svg.axis_of(day.axis)
+    on = plots.axis_of(day.axis)
     rows = [s for s in day.symbols if s["messages"]][:SHOWN]
     heat = [(s["symbol"], f"{s['messages']:,}", s["bins"], _gaps(day, s["symbol"])) for s in rows]
     return _render(
         "page.html", day=day, shown=day.symbols[:SHOWN], findings=day.completeness["findings"][:FINDINGS],
-        heat=Markup(svg.heat_map(on, heat)) if heat else "",  # noqa: S704
-        delays=Markup(svg.delays(on, day.timeliness["over_time_p50_p99"])),  # noqa: S704
+        heat=Markup(plots.heat_map(on, heat)) if heat else "",  # noqa: S704
+        delays=Markup(plots.delays(on, day.timeliness["over_time_p50_p99"])),  # noqa: S704
         pages={symbol: slug(symbol) for symbol in drawn},
     )  # fmt: skip
 
 
 def symbol_page(day: Day, symbol: str, plot: Mapping[str, Any]) -> bytes:
     """A symbol's day: price and activity, with gaps and flagged ticks."""
-    on, gaps = svg.axis_of(day.axis), _gaps(day, symbol)
+    on, gaps = plots.axis_of(day.axis), _gaps(day, symbol)
     one = next(s for s in day.symbols if s["symbol"] == symbol)
-    volume = svg.bars(on, plot["volume"], "Volume traded", gaps) if any(plot["volume"]) else ""
+    volume = plots.bars(on, plot["volume"], "Volume traded", gaps) if any(plot["volume"]) else ""
     return _render(
         "symbol.html", day=day, one=one, plot=plot,
-        prices=Markup(svg.prices(on, plot, gaps)),  # noqa: S704
+        prices=Markup(plots.prices(on, plot, gaps)),  # noqa: S704
         volume=Markup(volume),  # noqa: S704
-        activity=Markup(svg.bars(on, one["bins"], "Messages", gaps)),  # noqa: S704
+        activity=Markup(plots.bars(on, one["bins"], "Messages", gaps)),  # noqa: S704
         findings=[f for f in day.completeness["findings"] if f["symbol"] in (symbol, "*")][:FINDINGS],
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ def _by_month(some: Sequence[Score]) -> dict[str, list[tuple[Score, Markup]]]:
     """Each month's scores, and the trend of its messages as a small plot."""
     found: dict[str, list[tuple[Score, Markup]]] = {}
     for one in some:
-        trend = Markup(svg.trend(one.messages, "Messages by day"))  # noqa: S704
+        trend = Markup(plots.trend(one.messages, "Messages by day"))  # noqa: S704
         found.setdefault(one.month, []).append((one, trend))
     return found
 
