@@ -42,6 +42,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     store_check,
     taper,
     write_arctic,
+    writer_memory,
 )  # fmt: skip
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.registry import Benchmark, chosen

@@ -65,7 +65,8 @@ def make_log(
 ) -> MadeLog:
     """So many messages of that mix. `even`: all symbols say about as much; else the first say most."""
     random = np.random.default_rng(1)
-    names = [f"SYM{place:04d}USDT" for place in range(1, symbols + 1)]
+    digits = max(4, len(str(symbols)))  # one length for all
+    names = [f"SYM{place:0{digits}d}USDT" for place in range(1, symbols + 1)]
     weights = np.ones(symbols) if even else 1 / np.sqrt(np.arange(1, symbols + 1))
     step = int(NS / per_second)
     begin = END - count * step // (600 * NS) * 600 * NS

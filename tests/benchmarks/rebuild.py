@@ -10,6 +10,7 @@ from tapedeck.log.resolve import resolve
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database
+from tapedeck.store import library as libraries
 from tapedeck.store.rebuild import rebuild_partition
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.made_log import MadeLog
@@ -54,10 +55,25 @@ def measure_unchanged(bench: Bench) -> Result:
 def _measure(bench: Bench, log: MadeLog) -> Result:
     with workers() as pool:
         value = repeat(lambda: _once(bench.settings, log, pool))
+    for kind in ("trade", "quote", "book"):
+        _tell_size(bench, log, kind)
     return Result(
         value=value, unit="messages/s", baseline_name="a billion an hour", baseline=BILLION_AN_HOUR,
         must=Must(1.0),
     )  # fmt: skip
+
+
+def _tell_size(bench: Bench, log: MadeLog, kind: str) -> None:
+    """How large a window is, as stock arctic would read it and on the disk, compressed by MongoDB."""
+    home = libraries.ensure(bench.settings, log.vendor)[kind].collection
+    sizes = {"windows": {"$sum": 1}, "rows": {"$sum": "$c"}, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}
+    for found in home.aggregate([{"$group": {"_id": None, **sizes}}]):
+        windows, rows, size = found["windows"], found["rows"], found["bytes"]
+        disk = home.database.command("collStats", home.name)["storageSize"]
+        bench.say(
+            f"{log.vendor}.{kind}: {windows:,} windows, {rows / windows:,.0f} rows and {size / windows:,.0f} "
+            f"bytes each, {size / rows:.1f} bytes a row, {disk / rows:.1f} on the disk"
+        )
 
 
 def _once(settings: Settings, log: MadeLog, pool: ProcessPoolExecutor) -> float:
