@@ -16,7 +16,7 @@ WINDOWS = 100
 
 @benchmark("write_arctic")
 def measure(bench: Bench) -> Result:
-    """Compare-and-replace of windows of 1,000 rows, against arctic's own write of the same rows."""
+    """Windows of 1,000 rows where none stands yet, against arctic's own write of the same rows."""
     settings = bench.settings
     rows = windows.trades(WINDOWS)
     built, frame = windows.ours(rows, WINDOWS), windows.theirs(rows)

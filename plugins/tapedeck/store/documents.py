@@ -116,11 +116,11 @@ def replace(
 ) -> list[Outcome]:
     """Store each build, or find that what stands is to stay. `by` says who writes.
 
-    `absent`: symbols of which nothing stood a moment ago. Their windows are inserted, which costs the
-    server a third of a comparison; one that stands after all is compared. What is replaced is kept as an
-    earlier generation first. Returns when MongoDB's majority has everything in its journals. Raises
-    Unavailable where it is not asked for that, and pymongo's errors where it fails (then it is safe to do
-    this again).
+    `absent`: symbols of which nothing stood a moment ago; the windows of others are looked for. Where none
+    stands it is inserted, which costs the server a third of a comparison; one that stands after all is
+    compared. What is replaced is kept as an earlier generation first. Returns when MongoDB's majority has
+    everything in its journals. Raises Unavailable where it is not asked for that, and pymongo's errors where
+    it fails (then it is safe to do this again).
     """
     collection = one.collection
     if collection.write_concern != DURABLE:
@@ -129,20 +129,23 @@ def replace(
             "j=true: open it through tapedeck.store.library"
         )
     outcomes: list[Outcome] = []
-    with tallies.marked(one, _places(one, builds, absent)):
+    standing = _standing(one, [built for built in builds if built.symbol not in absent])
+    places = {(built.partition, built.span.start) for built in builds} | set(standing.values())
+    with tallies.marked(one, places):
         for at in range(0, len(builds), BATCH):
-            outcomes += _replace_batch(one, builds[at : at + BATCH], by, limit, absent)
+            outcomes += _replace_batch(one, builds[at : at + BATCH], by, limit, standing.keys())
     return outcomes
 
 
-def _places(one: Library, builds: Sequence[Built], absent: Container[str]) -> set[tuple[int, int]]:
-    """Partition and start of the windows, and the partitions where they stand, other ones after a growth."""
-    places = {(built.partition, built.span.start) for built in builds}
-    ids = [document_id(b.span.start, b.symbol) for b in builds if b.symbol not in absent]
+def _standing(one: Library, builds: Sequence[Built]) -> dict[str, tuple[int, int]]:
+    """By id, partition and start of the windows that stand: after a growth it may be another partition."""
+    ids = [document_id(built.span.start, built.symbol) for built in builds]
+    found: dict[str, tuple[int, int]] = {}
     for at in range(0, len(ids), 10 * BATCH):
         some = {"_id": {"$in": ids[at : at + 10 * BATCH]}}
-        places |= {(d["p"], d["start"] * MS) for d in one.collection.find(some, {"p": 1, "start": 1})}
-    return places
+        for d in one.collection.find(some, {"p": 1, "start": 1}):
+            found[d["_id"]] = d["p"], d["start"] * MS
+    return found
 
 
 def foreseen(builds: Iterable[Built], stood: Mapping[str, Sequence[Stored]]) -> list[Outcome]:
@@ -314,12 +317,12 @@ def _size(document: Document) -> int:
 
 
 def _replace_batch(
-    one: Library, builds: Sequence[Built], by: str, limit: int, absent: Container[str]
+    one: Library, builds: Sequence[Built], by: str, limit: int, standing: Container[str]
 ) -> list[Outcome]:
     encoded = encode_all([built.kept for built in builds])
     made = [documents(built, by, limit, rows) for built, rows in zip(builds, encoded, strict=True)]
     single = [(b, parts[0]) for b, parts in zip(builds, made, strict=True) if len(parts) == 1]
-    new = [document for built, document in single if built.symbol in absent and not built.base]
+    new = [document for built, document in single if document["_id"] not in standing and not built.base]
     inserted = _insert(one.collection, new) if new else set()
     left = [(built, document) for built, document in single if document["_id"] not in inserted]
     found = {name: Outcome.WRITTEN for name in inserted}
