@@ -174,7 +174,7 @@ def producing(settings: Settings, **more: object) -> dict[str, object]:
         "message.timeout.ms": 0,
         "compression.type": "lz4",
         "linger.ms": 2,
-        "batch.num.messages": 1000,  # to find a time in a batch, or to seek there, it is unpacked whole
+        "batch.num.messages": 500,  # to find a time in a batch, or to seek there, it is unpacked whole
         **more,
     }
 

@@ -22,7 +22,7 @@ BATCH = 10_000
 FIRST, AFTER_EACH = 16, 4
 """A fetch waits until it has all that it asks for: so the first asks for few, each further one for so many
 times more, and a slice's first message is there at once."""
-FEW = {"fetch.message.max.bytes": 32_768}
+FEW = {"fetch.message.max.bytes": 16_384}
 """Where a few records are wanted of each partition, Kafka is asked for no more at once."""
 STALL_SECONDS = 60.0
 """How long Kafka may give nothing of a range that it must hold before the read fails."""
