@@ -132,6 +132,15 @@ class Published:
         for future in client.admin(self.settings).incremental_alter_configs([resource]).values():
             future.result(10)
 
+    def delete(self) -> None:
+        """Delete the live topic; returns when the broker knows of it no more."""
+        admin = client.admin(self.settings)
+        admin.delete_topics([self.live.name])[self.live.name].result(30)
+        deadline = time.monotonic() + 60
+        while topics.topic_ids(admin, [self.live.name]):
+            assert time.monotonic() < deadline, "the topic is still there"
+            time.sleep(0.05)
+
     def cut(self, before: int, symbol: str = "BTCUSDT") -> None:
         """Delete the records below an offset of the symbol's partition of the live topic."""
         tp = TopicPartition(self.live.name, self.partition(symbol), before)

@@ -27,6 +27,7 @@ from tapedeck.log.timeline import timeline
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
+from tests.published import Published
 
 VENDOR = "binance_usdm"
 T0 = (time.time_ns() // NS // 3600 - 6) * 3600 * NS  # within the live topic's retention
@@ -82,9 +83,7 @@ def test_a_topic_pinned_with_another_partitioner_is_refused_with_a_sentence(sett
 
 
 def test_a_topic_made_again_is_refused_with_a_sentence(settings: Settings) -> None:
-    made = topics.ensure(settings, VENDOR)
-    admin = client.admin(settings)
-    admin.delete_topics([made.live[0].name])[made.live[0].name].result(10)
+    Published(settings).delete()
     with pytest.raises(Mismatch, match=r"is gone|made again"):
         topics.verify(settings, VENDOR)
 

@@ -26,19 +26,9 @@ from tests.tapes import Tape, payloads, publish_all
 OF = Slice(T0, T0 + 60 * NS)
 
 
-def gone(log: Published) -> None:
-    """The live topic is deleted."""
-    admin = client.admin(log.settings)
-    admin.delete_topics([log.live.name])[log.live.name].result(30)
-    deadline = time.monotonic() + 60
-    while topics.topic_ids(admin, [log.live.name]):
-        assert time.monotonic() < deadline, "the topic is still there"
-        time.sleep(0.1)
-
-
 def made_again(log: Published) -> None:
     """The live topic is deleted and made again by the same name."""
-    gone(log)
+    log.delete()
     admin = client.admin(log.settings)
     topics.create(admin, log.settings, log.live.name, log.live.partitions, {})
     topics.await_topic(admin, log.settings, log.live.name)
@@ -57,7 +47,7 @@ def resized(log: Published) -> None:
 
 OTHERWISE = "pinned with another partitioner"
 DAMAGES: dict[str, tuple[Callable[[Published], None], str]] = {
-    "gone": (gone, r"the topic \S+ is gone"),
+    "gone": (Published.delete, r"the topic \S+ is gone"),
     "made again": (made_again, r"was deleted (and|or) made again"),
     "resized": (resized, r"has 8 partitions but was made with 4"),
     "LogAppendTime": (

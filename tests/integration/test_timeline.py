@@ -9,7 +9,6 @@ import pytest
 
 from tapedeck import message as m
 from tapedeck.errors import BadInput, Incomplete, Mismatch
-from tapedeck.log import client
 from tapedeck.log.marks import Mark
 from tapedeck.log.plan import from_json
 from tapedeck.log.timeline import timeline
@@ -75,7 +74,7 @@ def test_a_stored_plan_gives_the_same_or_says_what_expired(
         monkeypatch.setattr("tapedeck.log.reading.STRETCH_RECORDS", records)
         with pytest.raises(Incomplete, match=r"no longer holds offset 0.*begins at 20"):
             list(line.reading(from_json(stored)))
-    client.admin(settings).delete_topics([log.live.name])[log.live.name].result(10)
+    log.delete()
     with pytest.raises(Mismatch):
         list(line.reading(from_json(stored)))
 
