@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -24,18 +25,28 @@ BATCH = 10_000
 """After so many records the lease is looked at again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A stretch's records that are missing, each (lane, value, key, CreateTime in ms), and when they came
+    (`ts_recv`, UTC ns, ascending). `behind`: so many will stand behind later ones."""
+
+    stretch: Kept
+    ts_recv: Array
+    records: list[tuple[int, bytes, bytes, int]]
+    behind: int
+
+
 class Copying:
     """Publishes what partitions lack, and counts. The topic is made with the first message."""
 
     def __init__(
         self, settings: Settings, there: Topic, before: Mapping[int, Standing],
-        check_lease: Callable[[], None], *, restamp: bool = False, pace: Pace | None = None,
+        check_lease: Callable[[], None], *, restamp: bool = False,
     ) -> None:  # fmt: skip
-        """`before`: what stands in each partition that is written. With several, or a `pace`, records are
-        sent one by one in the order of all; else in batches. `restamp`: their CreateTime is now."""
+        """`before`: what stands in each partition that is written. In time records are sent one by one in the
+        order of all; else in batches, of one partition. `restamp`: their CreateTime is now."""
         self.settings, self.topic = settings, there
         self.before, self.check_lease, self.restamp = before, check_lease, restamp
-        self.pace = pace
         self.messages = self.written = self.behind = 0
         self.duplicates = self.voided = self.undecodable = 0
         self.digests: list[int] = []
@@ -52,19 +63,58 @@ class Copying:
             self.outbox.close()
 
     def copy(self, stretch: Kept) -> None:
-        """Publish what is missing of a stretch."""
+        """Publish what is missing of a stretch, as fast as possible."""
+        self._count(stretch)
+        (standing,) = self.before.values()
+        missing = standing.missing(stretch)
+        self.behind += behind(standing, stretch.ts_recv[missing]) if len(missing) else 0
+        self._send(stretch, missing)
+
+    def ready(self, stretch: Kept) -> Ready:
+        """What of a stretch is missing, laid out to be sent in time: for a thread of its own, since whoever
+        sends in time must not wait for it."""
+        keys, values = list(stretch.keys), list(stretch.values)
+        lanes = np.array([self._lane(key) for key in keys], np.int32)
+        rows, late = [np.zeros(0, np.int64)], 0
+        for partition, lane in self._lanes.items():
+            here = np.flatnonzero(lanes == lane)
+            standing = self.before[partition]
+            if len(standing):
+                here = here[standing.missing(stretch.take(here))]
+                late += behind(standing, stretch.ts_recv[here]) if len(here) else 0
+            rows.append(here)
+        missing = np.sort(np.concatenate(rows))
+        times = stretch.timestamps_ms[missing].tolist()
+        records = [
+            (lane, values[row], keys[row], time_ms)
+            for row, lane, time_ms in zip(missing.tolist(), lanes[missing].tolist(), times, strict=True)
+        ]
+        return Ready(stretch, stretch.ts_recv[missing], records, late)
+
+    def copy_in_time(self, ready: Ready, pace: Pace) -> None:
+        """Publish what `ready` gave, each record when it is due."""
+        self._count(ready.stretch)
+        self.behind += ready.behind
+        if not ready.records:
+            return
+        outbox, records = self._open(), ready.records
+
+        def hand_over(first: int, last: int) -> None:
+            self.check_lease()
+            now = time.time_ns() // 1_000_000
+            for lane, value, key, time_ms in records[first:last]:
+                outbox.send(lane, value, key, now if self.restamp else time_ms)
+            outbox.poll(0)
+
+        pace.send(ready.ts_recv, hand_over)
+        self.written += len(records)
+
+    def _count(self, stretch: Kept) -> None:
         self.messages += len(stretch)
         self.duplicates += stretch.duplicates
         self.voided += stretch.voided
         self.undecodable += stretch.undecodable
         self.digests.append(stretch.digest)
-        if self.pace is None:
-            (standing,) = self.before.values()
-            missing = standing.missing(stretch)
-            self.behind += behind(standing, stretch.ts_recv[missing]) if len(missing) else 0
-            self._send(stretch, missing)
-        else:
-            self._send_paced(stretch, self.pace)
 
     def _open(self) -> produce.Outbox:
         self.check_lease()
@@ -88,33 +138,6 @@ class Copying:
             outbox.poll(0)
         self.written += len(missing)
 
-    def _send_paced(self, stretch: Kept, pace: Pace) -> None:
-        keys = list(stretch.keys)
-        lanes = np.array([self._lane(key) for key in keys], np.int32)
-        rows = [np.zeros(0, np.int64)]
-        for partition, lane in self._lanes.items():
-            here = np.flatnonzero(lanes == lane)
-            standing = self.before[partition]
-            if len(standing):
-                here = here[standing.missing(stretch.take(here))]
-                self.behind += behind(standing, stretch.ts_recv[here]) if len(here) else 0
-            rows.append(here)
-        missing = np.sort(np.concatenate(rows))
-        if not len(missing):
-            return
-        outbox, values = self._open(), list(stretch.values)
-        order, times = missing.tolist(), stretch.timestamps_ms.tolist()
-
-        def hand_over(first: int, last: int) -> None:
-            self.check_lease()
-            now = time.time_ns() // 1_000_000
-            for row in order[first:last]:
-                outbox.send(lanes[row], values[row], keys[row], now if self.restamp else times[row])
-            outbox.poll(0)
-
-        pace.send(stretch.ts_recv[missing], hand_over)
-        self.written += len(missing)
-
     def _lane(self, key: bytes) -> int:
         lane = self._lane_of.get(key)
         if lane is None:
@@ -122,7 +145,7 @@ class Copying:
             self._lane_of[key] = lane
         return lane
 
-    def finish(self, partition: int) -> Copied:
+    def finish(self, partition: int, pace: Pace | None = None) -> Copied:
         """Wait until Kafka has acknowledged all."""
         if self.outbox is not None:
             self.outbox.drain()
@@ -132,5 +155,5 @@ class Copying:
             written=self.written, behind=self.behind, duplicates=self.duplicates, voided=self.voided,
             undecodable=self.undecodable, before=digest.to_hex(before),
             after=digest.to_hex(digest.add(*self.digests)),
-            lateness=self.pace.lateness() if self.pace else None,
+            lateness=pace.lateness() if pace else None,
         )  # fmt: skip

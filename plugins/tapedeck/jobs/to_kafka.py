@@ -12,7 +12,7 @@ values still say which messages they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 from msgspec import structs
 
@@ -99,15 +99,23 @@ class KafkaTarget:
                     say(f"partition {p}: {len(standing):,} messages are there already")
                     self._compare(plan, standing)
             share = Share(0, 1) if part == WHOLE else Share(part, order.partitions)
-            with (
-                Copying(self._settings, there, before, check, restamp=order.restamp, pace=pace) as copying,
-                _stretches(self._settings, order, plan, share, early=pace is not None) as found,
-            ):
-                for stretch in found:
-                    copying.copy(stretch)
-                    at = format_time(stretch.slice.end)
-                    say(f"{label(part)}: up to {at}, {copying.messages:,} messages")
-                copied = copying.finish(part)
+            found = _stretches(self._settings, order, plan, share)
+
+            def told(copying: Copying, stretch: Kept) -> None:
+                at = format_time(stretch.slice.end)
+                say(f"{label(part)}: up to {at}, {copying.messages:,} messages")
+
+            with Copying(self._settings, there, before, check, restamp=order.restamp) as copying:
+                if pace is None:
+                    for stretch in found:
+                        copying.copy(stretch)
+                        told(copying, stretch)
+                else:
+                    with ahead(map(copying.ready, found)) as batches:
+                        for ready in batches:
+                            copying.copy_in_time(ready, pace)
+                            told(copying, ready.stretch)
+                copied = copying.finish(part, pace)
             self._prove(copied, before, copying.topic)
         say(
             f"{label(part)}: {copied.messages:,} messages, {copied.already:,} were there, "
@@ -138,9 +146,8 @@ class KafkaTarget:
             return
         matched = 0
         share = Share(standing.partition, self.order.partitions)
-        with _stretches(self._settings, self.order, plan, share) as found:
-            for stretch in found:
-                matched += len(stretch) - len(standing.missing(stretch))
+        for stretch in _stretches(self._settings, self.order, plan, share):
+            matched += len(stretch) - len(standing.missing(stretch))
         if matched != len(standing):
             raise standing.strange(self.order.slice)
 
@@ -156,17 +163,9 @@ class KafkaTarget:
             )
 
 
-@contextmanager
-def _stretches(
-    settings: Settings, order: Order, plan: Plan, share: Share, early: bool = False
-) -> Iterator[Iterator[Kept]]:
-    """What stands of a share, read ahead by a thread where `early`."""
+def _stretches(settings: Settings, order: Order, plan: Plan, share: Share) -> Iterator[Kept]:
+    """What stands of a share, no faster than the order allows."""
     cap = Cap(order.rate)
-    found = kept(
+    return kept(
         settings, plan, share, frozenset(order.symbols), order.kinds, lambda records: cap.took(len(records))
     )
-    if not early:
-        yield found
-        return
-    with ahead(found) as items:
-        yield items

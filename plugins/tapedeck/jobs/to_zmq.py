@@ -36,6 +36,8 @@ from tapedeck.slices import Slice
 SCHEME = "zmq:"
 PATIENCE = 30.0
 """Seconds to wait for the first subscriber, and for one that has stopped taking messages."""
+SAVED_EVERY = 1.0
+"""Seconds after which it is kept how many were sent."""
 QUEUE = 100_000
 """Messages that wait for a subscriber in memory."""
 
@@ -165,7 +167,7 @@ def saved(checkpoint: Checkpoint, sent: Callable[[], int]) -> Iterator[None]:
     ended = threading.Event()
 
     def save() -> None:
-        while not ended.wait(1.0):
+        while not ended.wait(SAVED_EVERY):
             checkpoint.save(str(sent()).encode())
 
     saving = threading.Thread(target=save, daemon=True)
