@@ -34,6 +34,10 @@ def remedy(one: Finding) -> str:
         return "nothing"
     if one.check == "retention":
         return f"{one.evidence['raise']}; tapedeck retention {one.vendor} --repair"
+    if one.check == "rebuild":
+        return f"look at the slice, then tapedeck backfill {where}: by hand it changes what was left"
+    if one.check == "complete":
+        return f"tapedeck backfill {where} once collector {one.evidence.get('src')} has come back"
     if job(one) == "reconcile":
         return f"tapedeck reconcile {where} --repair"
     if one.check == "quarantine":

@@ -45,7 +45,7 @@ def again(receipt: Receipt) -> Repair | None:
     """The run that does once more what a receipt proves; None for a job that no form starts."""
     span = {"start_exact": receipt.start, "end_exact": receipt.end}
     if receipt.job == "replay" and not receipt.asked.get("tape"):
-        known = ("to", "symbols", "kinds", "speed", "rate", "restamp")
+        known = ("to", "symbols", "kinds", "speed", "rate", "restamp", "skip_closed")
         asked = {name: receipt.asked[name] for name in known if name in receipt.asked}
         return Repair("replay", {"vendor": receipt.vendor, **span, **asked})
     if receipt.job in ("backfill", "history"):

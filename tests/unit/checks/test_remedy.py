@@ -29,6 +29,8 @@ def finding(check: str, reason: str, **evidence: object) -> Finding:
         ("quarantine", "quarantine", {}, "", "--redrive"),
         ("undecodable", "publish", {"src": 3}, "", "the right to produce"),
         ("silence", "upstream", {}, "", "findings accept"),
+        ("rebuild", "writer", {}, "nightly_backfill", "by hand it changes what was left"),
+        ("complete", "collector", {"src": 3}, "nightly_backfill", "once collector 3 has come back"),
         ("retention", "writer", {"raise": "tapedeck retention v --raise 9d"}, "reconcile", "--raise 9d"),
     ],
 )
