@@ -13,6 +13,7 @@ from msgspec import to_builtins
 
 from tapedeck.checks import remedy
 from tapedeck.checks.findings import Finding
+from tapedeck.checks.repairs import repair_of
 from tapedeck.jobs import receipts
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.log import quarantine
@@ -295,8 +296,7 @@ def _finding(f: Finding) -> dict[str, Any]:
     told = {**f.to_json(), "evidence": {name: f.evidence[name] for name in keep if name in f.evidence}}
     if f.status not in ("open", "repairing"):
         return told
-    form = {"dag": remedy.job(f), "conf": remedy.form(f)} if remedy.job(f) else None
-    return {**told, "remedy": remedy.remedy(f), "repair": form}
+    return {**told, "remedy": remedy.remedy(f), "repair": to_builtins(repair_of(f))}
 
 
 def _finding_order(f: Finding) -> tuple[bool, bool, int, str, str]:

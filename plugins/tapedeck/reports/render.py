@@ -7,11 +7,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tapedeck.checks.repairs import Repair
 from tapedeck.reports import plots
 from tapedeck.reports.day import Day
 from tapedeck.reports.scorecard import Score, scores
@@ -21,7 +21,7 @@ from tapedeck.slices import parse_time
 SHOWN = 50
 """Symbols on a page, the worst first; the JSON has all."""
 FINDINGS = 200
-_REPAIR = re.compile(rb"<!--repair:([\w?&;=%.+~]+)-->")
+_REPAIR = re.compile(rb"<!--repair:([\w/?&;=%.+~]+)-->")
 """What stands in a page, which any web server may show, in the place of a repair link."""
 MARKS = {"PASS": "✓", "WARN": "!", "FAIL": "✕"}
 
@@ -117,13 +117,12 @@ def _gaps(day: Day, symbol: str) -> list[tuple[int, int]]:
 def with_repairs(page: bytes, path: str) -> bytes:
     """A page as Airflow shows it, at `reports/<path>`: its findings' repair links lead to our forms."""
     up = "../" * (path.count("/") + 1)
-    return _REPAIR.sub(rf'<a class="repair" href="{up}run/\1">Repair…</a>'.encode(), page)
+    return _REPAIR.sub(rf'<a class="repair" href="{up}\1">Repair…</a>'.encode(), page)
 
 
 def _form(repair: Mapping[str, Any]) -> str:
     """The address of the form that mends a finding, filled in; without hyphens, which would end a comment."""
-    pairs = [(name, str(value)) for name, value in repair["conf"].items()]
-    return f"{repair['dag']}?{urlencode(pairs)}".replace("-", "%2D")
+    return Repair(**repair).page.replace("-", "%2D")
 
 
 def _number(value: float | None) -> str:
