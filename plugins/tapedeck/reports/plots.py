@@ -57,7 +57,7 @@ def heat_map(on: Axis, rows: Sequence[tuple[str, str, Sequence[int], Sequence[Sp
         notes.append({"s": name, "n": note})
     y: Json = {
         "field": "s", "type": "nominal", "sort": None, "title": None, "scale": {"paddingInner": 0.18},
-        "axis": {"labelLimit": LABELS - 12, "domain": False, "ticks": False, "labelColor": INK},
+        "axis": {"labelLimit": LABELS - 12, "grid": False, "labelColor": INK},
     }  # fmt: skip
     x = {"x": _time(on, "a"), "x2": {"field": "b"}, "y": y}
     shade = {"fillOpacity": {"field": "l", "type": "quantitative", "scale": None}}
