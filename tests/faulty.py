@@ -38,9 +38,9 @@ POINTS: dict[str, tuple[str, str, str]] = {
 empty batch, no bad record) do not count."""
 
 
-def die_at(point: str, turn: int) -> None:
+def die_at(point: tuple[str, str, str], turn: int) -> None:
     """Die at the point's `turn`-th time, counted from 1."""
-    where, name, side = POINTS[point]
+    where, name, side = point
     module, _, owner = where.partition(":")
     holder = importlib.import_module(module)
     target: Any = getattr(holder, owner) if owner else holder
@@ -80,7 +80,7 @@ def main(vendor: str, die: str | None, turn: int, careless: bool) -> None:
     if careless:
         be_careless()
     if die:
-        die_at(die, turn)
+        die_at(POINTS[die], turn)
     from live import writer
 
     sys.argv = ["live.writer", vendor]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 from confluent_kafka import TopicPartition
@@ -189,12 +190,14 @@ def variables(settings: Settings) -> dict[str, str]:
 class Running:
     """A `tapedeck` process at work; ended with the block, whatever happened in it."""
 
+    command: ClassVar[Sequence[str]] = (str(servers.PROGRAM),)
+
     def __init__(self, settings: Settings, *words: str, **more: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TAPEDECK_")}
         self.log = Path(settings.state_dir).parent / f"{words[0]}-{time.monotonic_ns()}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(servers.PROGRAM), *words], env=kept | variables(settings) | more, stdout=log, stderr=log
+                [*self.command, *words], env=kept | variables(settings) | more, stdout=log, stderr=log
             )
 
     def __enter__(self) -> Running:

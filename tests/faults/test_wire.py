@@ -1,0 +1,58 @@
+"""A publisher whose acknowledgements are lost on the wire, again and again: what is taped is in the log."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+from msgspec import structs
+
+from tapedeck.log import client, meta, topics
+from tapedeck.settings import Settings
+from tests.faults import SEEDS
+from tests.faults.test_crash_points_of_halves import Half, recording
+from tests.proxy import Proxy
+from tests.tapes import VENDOR, check_log, publish_all, until
+
+PATIENCE = 120.0
+LOSSES = 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_acknowledgements_lost_on_the_wire_lose_and_disorder_nothing(settings: Settings, seed: int) -> None:
+    """The broker has what it was sent and nobody hears of it; then the wire is cut, or the sender dies."""
+    dice = random.Random(seed)
+    with Proxy.kafka(settings.kafka.bootstrap) as proxy:
+        kafka = structs.replace(settings.kafka, bootstrap=proxy.address)
+        through = structs.replace(settings, kafka=kafka)
+        with recording(settings):
+            half = Half(through, "publisher", VENDOR)
+            try:
+                until(lambda: _records(settings) > 0, PATIENCE)
+                for _ in range(LOSSES):
+                    before = _records(settings)
+                    until(lambda: _records(settings) > before, PATIENCE)  # noqa: B023
+                    had, lost = _records(settings), proxy.lost
+                    proxy.lose_replies()
+                    until(lambda: _records(settings) > had and proxy.lost > lost, PATIENCE)  # noqa: B023
+                    if dice.random() < 0.5:
+                        half.process.kill()
+                        assert half.process.wait(60) == -signal.SIGKILL
+                        proxy.cut()
+                        half = Half(through, "publisher", VENDOR)
+                    else:
+                        proxy.cut()
+            finally:
+                half.__exit__()
+    publish_all(settings)
+    assert check_log(settings)[0] > 0
+
+
+def _records(settings: Settings) -> int:
+    """How many records the live topic has; 0 while there is none."""
+    if all(pin.vendor != VENDOR for pin in meta.read(settings).pins.values()):
+        return 0
+    pin = topics.verify(settings, VENDOR).live[0]
+    bounds = client.bounds(settings, [(pin.name, p) for p in range(pin.partitions)])
+    return sum(high for _, high in bounds.values())
