@@ -19,7 +19,8 @@ class Score(Struct, frozen=True, kw_only=True):
 
     `gap_minutes`: time in which something was missing that still is, each minute once however many symbols
     it is about; `late_share`: of messages, those that came behind a later one; `delay_p99_ms`: receipt less
-    event, of the middle day and of the worst; `crossed_share`: of quotes. None where no day tells.
+    event, of the middle day and of the worst; `crossed_share`: of quotes; `apart_hours`: time in
+    which it disagrees with another vendor of the same instrument. None where no day tells.
     """
 
     vendor: str
@@ -32,6 +33,7 @@ class Score(Struct, frozen=True, kw_only=True):
     delay_p99_ms: float | None
     worst_p99_ms: float | None
     crossed_share: float | None
+    apart_hours: float | None
 
 
 def of_day(day: Day) -> dict[str, Any]:
@@ -41,10 +43,16 @@ def of_day(day: Day) -> dict[str, Any]:
         for f in day.completeness["findings"]
         if f["status"] in ("open", "repairing") and f["severity"] == "fail"
     ]
+    apart = [
+        (parse_time(f["start"]), parse_time(f["end"]))
+        for f in day.completeness["findings"]
+        if f["check"] == "cross" and f["status"] in ("open", "repairing")
+    ]
     p99 = [d["p99"] for d in day.timeliness["kinds"].values() if d["messages"]]
     return {
         "gap_s": _union(spans) / NS, "late": day.order["log_backwards"], "p99_ms": max(p99, default=None),
         "crossed": day.validity["crossed"], "quotes": day.kinds.get("quote", 0),
+        "apart_s": _union(apart) / NS,
     }  # fmt: skip
 
 
@@ -71,6 +79,7 @@ def _score(vendor: str, month: str, days: Sequence[Entry]) -> Score:
         delay_p99_ms=float(np.median(delays)) if delays else None,
         worst_p99_ms=max(delays, default=None),
         crossed_share=_share(sum(s["crossed"] for _, s in told), sum(s["quotes"] for _, s in told)),
+        apart_hours=sum(s.get("apart_s", 0.0) for _, s in told) / 3600 if told else None,
     )
 
 

@@ -18,7 +18,7 @@ def test_a_month_sums_its_days() -> None:
     [newest, one, other] = scores(
         [
             entry("2024-09-01"),
-            entry("2024-08-02", verdict="FAIL", gap_s=90.0, late=5, p99_ms=30.0, crossed=2),
+            entry("2024-08-02", verdict="FAIL", gap_s=90.0, apart_s=5400.0, late=5, p99_ms=30.0, crossed=2),
             entry("2024-08-01", gap_s=30.0, p99_ms=20.0, quotes=300),
             entry("2024-08-03", p99_ms=None, quotes=0),
             entry("2024-08-01", vendor="zz"),
@@ -26,7 +26,7 @@ def test_a_month_sums_its_days() -> None:
     )
     assert (newest.month, one.vendor, other.vendor) == ("2024-09", "okx", "zz")
     assert one.verdicts == {"PASS": 2, "WARN": 0, "FAIL": 1}
-    assert (one.messages, one.gap_minutes) == ((1000, 1000, 1000), 2.0)
+    assert (one.messages, one.gap_minutes, one.apart_hours) == ((1000, 1000, 1000), 2.0, 1.5)
     assert (one.late_share, one.crossed_share) == (5 / 3000, 2 / 400)
     assert (one.delay_p99_ms, one.worst_p99_ms) == (25.0, 30.0)
 
