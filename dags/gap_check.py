@@ -7,6 +7,8 @@ evidence and its life: `tapedeck findings`. The hour is the run's data interval;
 - **vendors** says which slice and which vendors it is about: all of which something is recorded.
 - **check**, one a vendor, reads the slice once. It is green where it found something and kept it: the verdict
   (`pass`, `warn`, `fail`) is in its log and its result. It fails where Kafka or MongoDB did.
+- **cross**, one an instrument of the settings (`[instruments.NAME]`), holds what Arctic has of its vendors
+  against each other: clocks, zones, prices, minutes in which only one has ticks.
 
 Run again, it multiplies nothing; what it no longer finds is closed.
 """
@@ -53,14 +55,34 @@ def gap_check() -> None:
         from tapedeck.jobs.backfill import SETTLE
         from tapedeck.slices import Slice
 
+        by = origin()
         report = gap_check(
-            connections.load(), of["vendor"], Slice(of["start"], of["end"]), run=origin().run, settle=SETTLE
+            connections.load(), of["vendor"], Slice(of["start"], of["end"]), run=by.run, settle=SETTLE
         )
+        told.tell_new(report, by.started)
         for line in told.lines(report):
             say("%s", line)
         return told.result(report)
 
+    @task
+    @in_one_sentence
+    def instruments(params: Json | None = None) -> list[Json]:
+        """Which instruments of several vendors."""
+        from tapedeck.airflow import connections
+
+        settings, of = connections.load(), slice_in_force(params or {})
+        return [{"instrument": n, "start": of.start, "end": of.end} for n in sorted(settings.instruments)]
+
+    @task(map_index_template="{{ task.op_kwargs['of']['instrument'] }}")
+    @in_one_sentence
+    def cross(of: Json) -> Json:
+        """Hold the vendors of one instrument against each other."""
+        from tapedeck.airflow import connections, told
+
+        return told.crossed(connections.load(), of, say)
+
     check.expand(of=vendors())
+    cross.expand(of=instruments())
 
 
 gap_check()

@@ -61,6 +61,7 @@ def retention_guard() -> None:
         report = look(connections.load(), vendor, origin=origin(), repair=bool((params or {})["repair"]))
         for line in told.lines(report):
             say("%s", line)
+        told.tell_standing(report)
         if report.verdict == "fail":
             raise Refused(1)
         return told.result(report)

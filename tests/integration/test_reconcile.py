@@ -11,13 +11,13 @@ import pytest
 from msgspec import structs
 
 from tapedeck import message as m
-from tapedeck.checks import findings, reconcile, stored
+from tapedeck.checks import findings, reconcile, sample, stored
 from tapedeck.checks.report import Report
 from tapedeck.columns import Columns
 from tapedeck.jobs import receipts
 from tapedeck.jobs.origin import Origin
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice
+from tapedeck.slices import NS, Slice, format_time
 from tapedeck.store import database, documents, library, positions
 from tapedeck.store.encoder import encode
 from tapedeck.store.library import Library
@@ -147,6 +147,23 @@ def test_whatever_is_done_to_a_window_is_found_shown_and_mended(settings: Settin
             assert now[field] == whole[field], name
         assert run(settings).verdict == "pass", name
     assert len(findings.listed(settings, VENDOR)) == 1
+
+
+def test_windows_chosen_at_random_are_built_again_and_one_that_was_altered_is_found(
+    settings: Settings, log: Published
+) -> None:
+    whole = sample.sample(settings, VENDOR, OF, 100)
+    assert (whole.windows, whole.of, whole.found) == (10, 10, [])
+    assert sample.sample(settings, VENDOR, OF, 3).windows == 3
+    rewrite(settings, altered, honest=True)
+    [found] = sample.sample(settings, VENDOR, OF, 100).found
+    assert (found.check, found.symbol, found.start, found.messages) == (
+        "windows", "BTCUSDT", T0 + WINDOW, 1,
+    )  # fmt: skip
+    assert found.evidence["unrepairable_after"] > format_time(found.start + 6 * 86_400 * NS)
+    assert found.evidence["raise"] == f"tapedeck retention {VENDOR} --raise 8d"
+    assert [f.id for f in run(settings, repair=True).findings] == [found.id]
+    assert sample.sample(settings, VENDOR, OF, 100).found == []
 
 
 def test_a_record_that_is_no_message_must_be_entered(settings: Settings, log: Published) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow.sdk import get_current_context
 from msgspec import convert, to_builtins
 
+from tapedeck.airflow import notifier
 from tapedeck.checks import reconcile, repairs
 from tapedeck.checks.report import Report
 from tapedeck.errors import Mismatch
@@ -14,10 +16,11 @@ from tapedeck.jobs import plans
 from tapedeck.jobs.origin import Origin
 from tapedeck.log import meta
 from tapedeck.settings import Settings
-from tapedeck.slices import Slice, format_time
+from tapedeck.slices import NS, Slice, format_time
 
 Json = Mapping[str, Any]
 SHOWN = 50
+DAY = 86_400 * NS
 
 
 def recorded(settings: Settings) -> list[str]:
@@ -83,6 +86,48 @@ def planned(settings: Settings, of: Json, say: Callable[..., None]) -> dict[str,
         plans.keep(settings, frozen)
     found: dict[str, Any] = to_builtins(order)
     return found
+
+
+def sampled(settings: Settings, of: Json, say: Callable[..., None]) -> None:
+    """Where the slice ends with a day (UTC): build some windows of that day, chosen at random, again."""
+    from tapedeck.checks.sample import sample
+
+    if of["end"] % DAY == 0:
+        made = sample(settings, of["vendor"], Slice(of["end"] - DAY, of["end"]))
+        say("%s of %s windows of the day were built again: %s differ", made.windows, made.of, len(made.found))
+        for one in made.found:
+            say("%s %s %s: %s", one.id, one.symbol, one.kind, one.evidence["why"])
+
+
+def tell_new(report: Report, started: int) -> None:
+    """Let the notifier tell of failures that this run was the first to find, not of those that stand."""
+    fresh = [
+        one for one in report.findings
+        if one.first_seen >= started and one.severity == "fail" and one.status == "open"
+    ]  # fmt: skip
+    if fresh:
+        more = f", and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+        what = f"found of {report.vendor} ({fresh[0].reason}): {fresh[0].evidence['why']}{more}"
+        notifier.tell(get_current_context(), what, "error")
+
+
+def tell_standing(report: Report) -> None:
+    """Let the notifier tell, each time, of what will soon be beyond repair, the most urgent first."""
+    standing = [one for one in report.findings if one.status in ("open", "repairing")]
+    if standing:
+        worst = min(standing, key=lambda one: float(one.evidence.get("hours_left", 0.0)))
+        severity: notifier.Severity = "error" if report.verdict == "fail" else "warning"
+        notifier.tell(get_current_context(), f"warns of {report.vendor}: {worst.evidence['why']}", severity)
+
+
+def crossed(settings: Settings, of: Json, say: Callable[..., None]) -> dict[str, Any]:
+    """Hold the vendors of one instrument against each other; gives the object of `tapedeck cross --json`."""
+    from tapedeck.checks.cross import cross
+
+    pairs = cross(settings, of["instrument"], Slice(of["start"], of["end"]))
+    for one in pairs:
+        say("%s", one.said)
+    return {"instrument": of["instrument"], "pairs": [one.to_json() for one in pairs]}
 
 
 def compared(settings: Settings, order: Json, partition: int, form: Json) -> dict[str, Any]:

@@ -49,15 +49,22 @@ def attribute(gap: Missing, partition: int, facts: Facts) -> tuple[Reason, dict[
         if meant and _free(facts, record, 1):
             _take(facts, record, 1)
             return "publish", {"offset": record.offset, "partition": partition, "why": record.reason}
-    for short in facts.short:
-        if short.partition == partition and _meets(gap, short.start, short.end):
-            if not _free(facts, short, short.messages):
-                continue
-            _take(facts, short, gap.messages)
-            return "publish", {
-                "src": short.src, "partition": partition,
-                "why": f"heartbeats count {short.messages} more messages than the log holds",
-            }  # fmt: skip
+    shorts = [
+        short
+        for short in facts.short
+        if short.partition == partition and _meets(gap, short.start, short.end)
+        and _free(facts, short, short.messages)
+    ]  # fmt: skip
+    if shorts:
+        left = gap.messages
+        for short in shorts:  # a gap may reach over a heartbeat
+            part = min(left, short.messages - explained(facts, short))
+            _take(facts, short, part)
+            left -= part
+        return "publish", {
+            "src": shorts[0].src, "partition": partition,
+            "why": f"heartbeats count {sum(s.messages for s in shorts)} more messages than the log holds",
+        }  # fmt: skip
     for outage, start, end in facts.unheard:
         if outage.certain and _meets(gap, start, end):
             return "collector", {"src": outage.src, "why": spell(outage)}

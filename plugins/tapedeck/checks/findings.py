@@ -113,6 +113,19 @@ def record(
     return [stands[one] for one in dict.fromkeys(one.id for one in found)]
 
 
+def add(settings: Settings, found: Sequence[Finding]) -> list[Finding]:
+    """Keep what was found by chance, and close nothing. Gives it as it now stands. Raises Unavailable."""
+    now = time.time_ns()
+    ids = list(dict.fromkeys(one.id for one in found))
+    if not ids:
+        return []
+    with database.answering(settings):
+        book = database.collection(settings, COLLECTION)
+        book.bulk_write([_update(one, now) for one in {one.id: one for one in found}.values()], ordered=False)
+        stands = {d["_id"]: _decode(d) for d in book.find({"_id": {"$in": ids}})}
+    return [stands[one] for one in ids]
+
+
 def mark_repairing(settings: Settings, ids: Iterable[str], run: str) -> None:
     """These open findings are being repaired by a run."""
     with database.answering(settings):

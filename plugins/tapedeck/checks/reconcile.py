@@ -13,6 +13,7 @@ from msgspec import Struct, to_builtins
 
 from tapedeck import digest
 from tapedeck.checks import expired, findings, proof, stored
+from tapedeck.checks.deadline import with_deadline
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.checks.report import Progress, Report
 from tapedeck.checks.sides import NOTHING, Sides, Tallies, arctic_side, log_side, spans_to_judge
@@ -96,7 +97,7 @@ def part(
     whole, _ = spans_to_judge(settings, plan, partition, libraries, order.slice, expired=True)
     gone = expired.spans(whole, spans)
     lost = list(expired.differing(settings, plan, partition, libraries, gone))[:MOST]
-    found = [_of_window(order.vendor, partition, one) for one in wrong[:MOST]]
+    found = [of_window(order.vendor, partition, one) for one in wrong[:MOST]]
     found += [*_of_entries(order.vendor, entries), *lost]
     before = _digest(sides)
     balance = _balance(settings, partition, sides)
@@ -108,7 +109,7 @@ def part(
         if not withheld:
             repaired = _repair(settings, order, partition, libraries, wrong, entries)
             sides, wrong = _look(settings, order, plan, partition, libraries, spans)
-            still = {one.id for one in (_of_window(order.vendor, partition, w) for w in wrong)}
+            still = {one.id for one in (of_window(order.vendor, partition, w) for w in wrong)}
             still |= {one.id for one in lost}
             still |= {one.id for one in _of_entries(order.vendor, _not_entered(settings, sides.undecodable))}
             left = [one for one in found if one.id in still]
@@ -139,8 +140,9 @@ def finish(
             f"{', '.join(map(str, missing))}: see why those failed, then run them again"
         )
     run = origin.run or f"{JOB} {format_time(origin.started)}"
-    found = [one for p in done.values() for one in p.found]
-    left = [one for p in done.values() for one in p.left]
+    found = with_deadline(settings, order.vendor, [one for p in done.values() for one in p.found])
+    known = {one.id: one for one in found}
+    left = [known.get(one.id, one) for p in done.values() for one in p.left]
     judged = _judged(list(done.values()), order.slice)
     stands = findings.record(settings, order.vendor, CHECKS, judged, found, run)
     if len(left) < len(found) or any(p.repaired for p in done.values()):
@@ -330,7 +332,8 @@ def _digest(sides: Sides) -> str:
 # findings
 
 
-def _of_window(vendor: str, partition: int, one: Difference) -> Finding:
+def of_window(vendor: str, partition: int, one: Difference) -> Finding:
+    """The finding about a window in which the log and Arctic differ."""
     return Finding(
         id=identity("windows", vendor, one.symbol, one.kind, one.span.start), check="windows",
         reason="writer", vendor=vendor, symbol=one.symbol, kind=one.kind, start=one.span.start,

@@ -39,7 +39,9 @@ def remedy(one: Finding) -> str:
     if one.check == "complete":
         return f"tapedeck backfill {where} once collector {one.evidence.get('src')} has come back"
     if job(one) == "reconcile":
-        return f"tapedeck reconcile {where} --repair"
+        until = one.evidence.get("unrepairable_after", "")
+        before = f", before {until} (to put that off: {one.evidence['raise']})" if until else ""
+        return f"tapedeck reconcile {where} --repair{before}"
     if one.check == "quarantine":
         return f"tapedeck quarantine {one.vendor}: mend the normaliser, then --redrive; or {accept}"
     if one.check == "undecodable":

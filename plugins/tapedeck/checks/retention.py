@@ -1,6 +1,6 @@
 """How long until Kafka deletes what is not yet proven in Arctic, per partition: alarm before, never after.
 
-Proven is what lies below a writer's position, or below what a reconciliation that found nothing has read.
+Proven is what lies below a writer's position, or below what the ledger or a reconciliation has proved.
 Kafka deletes by age (`retention.ms`, of the record's own time) and by size (`retention.bytes`, foreseen from
 the last hour's rate); whichever is first counts. Both are early by up to a segment.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
@@ -19,11 +19,11 @@ from confluent_kafka.admin import (
     OffsetSpec,
     ResourceType,
 )
-from msgspec import Struct
 
 from tapedeck import endpoints
-from tapedeck.checks import findings, reconcile
+from tapedeck.checks import findings, proving
 from tapedeck.checks.findings import WHOLE, Finding, identity
+from tapedeck.checks.proving import COLLECTION, Left
 from tapedeck.checks.report import Report
 from tapedeck.errors import BadInput
 from tapedeck.jobs.origin import Origin
@@ -37,35 +37,10 @@ from tapedeck.slices import NS, Slice, format_time, parse_duration
 from tapedeck.store import database, positions
 
 CHECK = "retention"
-COLLECTION = "retention"
 HOUR_MS = 3_600_000
 MS = 1_000_000
 EVER = Slice(0, 2**62)
-SETTLED = 900 * NS
-"""What is younger is a writer's business."""
 HEAD = 100
-
-
-class Left(Struct, frozen=True, kw_only=True):
-    """One partition. `oldest` is the lowest offset not proven, received at `oldest_ms`; `deadline_ms`: when
-    Kafka may delete it (None: never, or there is none), UTC ms. `deleted`: so many are gone already."""
-
-    topic: str
-    topic_id: str
-    partition: int
-    oldest: int
-    high: int
-    oldest_ms: int | None
-    deadline_ms: int | None
-    by: str
-    deleted: int
-
-    @property
-    def hours(self) -> float:
-        """Until the deadline; infinite where there is none."""
-        if self.deadline_ms is None:
-            return math.inf
-        return (self.deadline_ms - time.time() * 1000) / HOUR_MS
 
 
 def left(settings: Settings, vendor: str) -> list[Left]:
@@ -77,7 +52,7 @@ def left(settings: Settings, vendor: str) -> list[Left]:
         state.topic: state.bytes / state.records for state in inventory(settings, vendor) if state.records
     }
     saved = positions.read(settings, vendor)
-    proofs = _proofs(settings, vendor)
+    proofs = proving.proofs(settings, vendor)
     found: list[Left] = []
     for pin in pinned.live:
         places = [(pin.name, p) for p in range(pin.partitions)]
@@ -98,14 +73,14 @@ def left(settings: Settings, vendor: str) -> list[Left]:
 def guard(settings: Settings, vendor: str, *, origin: Origin, repair: bool = False) -> Report:
     """Look, prove or mend what a writer has left alone for long, and keep what is in danger as findings.
 
-    `repair`: what is in danger is reconciled with the log and rebuilt, the nearest deadline first, within
-    the limits of a scheduled repair; where nothing differs after it, it is proven.
+    `repair`: what is in danger is proven by the ledger, or reconciled with the log and rebuilt, the nearest
+    deadline first, within the limits of a scheduled repair; where nothing differs after it, it is proven.
     """
     settings.vendor(vendor)
     lefts = left(settings, vendor)
     notes: list[str] = []
     if repair and any(_severity(settings, one) for one in lefts):
-        notes += _repaired(settings, vendor, lefts, origin)
+        notes += proving.prove(settings, vendor, lefts, origin)
         lefts = left(settings, vendor)
     found = [_finding(settings, vendor, one, s) for one in lefts if (s := _severity(settings, one))]
     stands = findings.record(settings, vendor, (CHECK,), EVER, found, origin.run or f"guard by {origin.who}")
@@ -231,44 +206,6 @@ def _severity(settings: Settings, one: Left) -> str:
     if one.hours <= min(page, whole / 4):
         return "fail"
     return "warn" if one.hours <= min(warn, whole / 2) else ""
-
-
-def _repaired(settings: Settings, vendor: str, lefts: Iterable[Left], origin: Origin) -> list[str]:
-    """Reconcile from the oldest record in danger on; what then holds is proven."""
-    some = [one for one in lefts if one.oldest_ms is not None]
-    lateness = parse_duration(settings.vendor(vendor).lateness)
-    start = min(one.oldest_ms for one in some if one.oldest_ms is not None) * MS - lateness
-    end = time.time_ns() - SETTLED
-    if end <= start:
-        return []
-    of = Slice(max(0, start), end)
-    before = client.found(
-        settings,
-        [{(one.topic, one.partition): OffsetSpec.for_timestamp(end // MS) for one in some}],
-    )[0]
-    report = reconcile.reconcile(settings, vendor, of, origin=origin, repair=True, share=reconcile.SHARE)
-    if report.findings:
-        report = reconcile.reconcile(settings, vendor, of, origin=origin)
-    if report.findings or report.notes:
-        why = report.notes[0] if report.notes else f"{len(report.findings)} findings are left"
-        return [f"{of} could not be proven: {why}"]
-    proven = {
-        f"{one.topic_id}|{one.partition}": before[one.topic, one.partition]
-        if before[one.topic, one.partition] >= 0
-        else one.high
-        for one in some
-    }
-    with database.answering(settings):
-        database.collection(settings, COLLECTION).update_one(
-            {"_id": vendor}, {"$max": {f"proven.{key}": n for key, n in proven.items()}}, upsert=True
-        )
-    return [f"{of} was reconciled and is proven"]
-
-
-def _proofs(settings: Settings, vendor: str) -> dict[str, int]:
-    with database.answering(settings):
-        found = database.collection(settings, COLLECTION).find_one({"_id": vendor})
-    return dict(found.get("proven", {})) if found else {}
 
 
 def _finding(settings: Settings, vendor: str, one: Left, severity: str) -> Finding:

@@ -72,3 +72,11 @@ def test_what_has_explained_enough_explains_nothing_more() -> None:
     said = [attribute(gap(first), 0, facts)[0] for first in (5, 7, 9, 11)]
     assert said == ["quarantine", "publish", "publish", "upstream"]
     assert explained(facts, facts.short[0]) == 2
+
+
+def test_a_gap_that_reaches_over_a_heartbeat_takes_from_both_counts() -> None:
+    first = Shortfall(src=1, partition=0, start=T0, end=T0 + 2 * NS, messages=2)
+    second = Shortfall(src=2, partition=0, start=T0 + 2 * NS, end=T0 + 4 * NS, messages=2)
+    facts = Facts(short=[first, second])
+    assert attribute(gap(messages=3), 0, facts)[0] == "publish"
+    assert (explained(facts, first), explained(facts, second)) == (2, 1)

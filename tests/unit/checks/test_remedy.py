@@ -22,6 +22,13 @@ def finding(check: str, reason: str, **evidence: object) -> Finding:
     ("check", "reason", "evidence", "job", "says"),
     [
         ("windows", "writer", {}, "reconcile", "tapedeck reconcile v 2024-08-08T12:00:00Z"),
+        (
+            "windows",
+            "writer",
+            {"unrepairable_after": "2024-08-15T12:00:00Z", "raise": "R"},
+            "reconcile",
+            "--repair, before 2024-08-15T12:00:00Z (to put that off: R)",
+        ),
         ("windows", "writer", {"mendable": False}, "", "findings accept"),
         ("sequence", "upstream", {}, "nightly_backfill", "tapedeck backfill v 2024-08-08T12:00:00Z"),
         ("collector", "collector", {}, "nightly_backfill", "tapedeck backfill"),
