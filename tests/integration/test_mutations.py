@@ -1,4 +1,4 @@
-"""The checkers themselves: whatever is done to the tape turns exactly the right finding red, and nothing else."""
+"""The checkers themselves: what is done to the tape turns exactly the right finding red, and nothing else."""
 
 from __future__ import annotations
 

@@ -146,21 +146,13 @@ class Gathered:
             heard=[span for spans in heard.values() for span in spans],
         )  # fmt: skip
         self.counts["gaps"] = len(self.missing)
-        open_ends: list[tuple[int, Missing]] = []
         for partition, gap in self.missing:
-            one = self._of_gap(gap, partition, facts)
-            if one.reason == "publish" and not gap.exact:
-                open_ends.append((partition, gap))
-            yield one
+            yield self._of_gap(gap, partition, facts)
         for outage, start, end in facts.unheard:
             yield self._of_outage(outage, start, end)
         yield from self._of_lone_beats(beats, lives, out)
         for short in self.short:
-            # A gap whose length the vendor does not tell may be all that the heartbeats count.
-            told = any(
-                p == short.partition and g.start < short.end and short.start < g.end for p, g in open_ends
-            )
-            if short.messages > (known_missing := explained(facts, short)) and not told:
+            if short.messages > (known_missing := explained(facts, short)):
                 yield self._of_short(short, known_missing)
         yield from self._of_entries([e for e in entries if not explained(facts, e)])
         yield from self._of_records([u for u in self.undecodable if not explained(facts, u)])

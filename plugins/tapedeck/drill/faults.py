@@ -145,6 +145,8 @@ def lose(take: Take, random: Random) -> Played:
     inner = np.flatnonzero((take.ts > take.of.start + 2 * NS) & (take.ts < take.of.end - 2 * NS))
     chained = _chained(take)
     prev = np.isin(take.streams(), np.unique(take.streams()[take.value("prev") != 0]))
+    streams, links = take.streams(), take.value("seq") - take.value("prev")
+    counted = set(np.unique(streams).tolist()) - set(np.unique(streams[chained & (links != 1)]).tolist())
     some = random.choice(inner[chained[inner] | ~prev[inner]], ABOUT, replace=False)
     keep = np.ones(len(take), np.bool_)
     keep[some] = False
@@ -153,6 +155,8 @@ def lose(take: Take, random: Random) -> Played:
         at = int(take.ts[i])
         if chained[i]:
             truth = _truth(take, i, "sequence", "publish")
+            if streams[i] not in counted:  # its gap is of one at least: the heartbeats count the others
+                played.allowed.append(Allowed(checks=("publish:publish",), start=at, end=at))
         else:  # only the counts tell, for all that lacks between two heartbeats
             truth = Truth(checks=("publish", "sequence"), start=at, end=at, reason="publish")
         played.truths.append(truth)
