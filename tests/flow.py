@@ -18,7 +18,7 @@ from msgspec import structs
 from pymongo.errors import PyMongoError
 
 from tapedeck import message as m
-from tapedeck.errors import Incomplete, Unavailable
+from tapedeck.errors import Incomplete, Mismatch, Unavailable
 from tapedeck.log import client
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings, Writer
@@ -30,7 +30,7 @@ from tests.published import HOUR, T0, VENDOR, Published, environment, trade
 
 OF = Slice(T0, T0 + HOUR)
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "LTCUSDT", "XRPUSDT")
-STEP = 3
+STEP = 2
 """Seconds of the market in each beat."""
 BEAT_SECONDS = 0.1
 SECONDS = 3000
@@ -49,7 +49,7 @@ def quick(settings: Settings, **writer: Any) -> Settings:
 
 
 class Flow:
-    """Publishes trades of four symbols during the block, thirty seconds of a market in a real one at most.
+    """Publishes trades of four symbols during the block, twenty seconds of a market in a real one at most.
 
     One collector is on time and resends what lies behind closed windows; another brings its few messages only
     when their windows are closed; some records are no messages. `sent`: by symbol, the ts_recv of what was
@@ -169,6 +169,11 @@ class Reader:
                         f"{VENDOR}.trade", symbol, OF.start, OF.end, ["seq"], settings=self._settings
                     )
                 except (Unavailable, Incomplete, KafkaException):
+                    self.refused += 1
+                    continue
+                except Mismatch as e:  # a broker that is just back does not know its topics for a moment
+                    if self._flow.log.live.name not in str(e):
+                        self.wrong.append(repr(e))
                     self.refused += 1
                     continue
                 except BaseException as e:

@@ -18,7 +18,7 @@ from msgspec import structs
 
 from tapedeck import message as m
 from tapedeck.columns import Columns, concat
-from tapedeck.log import client, meta, topics
+from tapedeck.log import client, meta, reading, topics
 from tapedeck.log.decode import decode_records
 from tapedeck.log.meta import Extent, Life, Meta, TopicPin, VendorTopics
 from tapedeck.log.plan import Bound, Claim, Plan, Range
@@ -253,7 +253,7 @@ class World:
             (topics, "verified", lambda *_: PINS), (rebuild, "resolve", self.resolve),
             (tail, "resolve", self.resolve), (reread, "read", self.reading),
             (tail, "read_log", self.reading), (rebuild, "Ledger", lambda *_: quiet),
-            (rebuild, "settled", lambda *_: None),
+            (rebuild, "settled", lambda *_: None), (reading, "read", self.reading),
             (client, "consumer", lambda *_: nullcontext()),
             (client, "watermarks", lambda _, __, topic, ___: (0, len(self.log[topic]))),
             (client, "offsets_at", lambda _, __, ___, times: {p: self.at(ms) for p, ms in times.items()}),

@@ -22,7 +22,8 @@ from tapedeck.store.window import between, build
 from tests.faults import SEEDS
 from tests.world import BACKFILL, LIVE, MARGIN, OF, SETTINGS, T0, VENDOR, Killed, Process, World
 
-SYMBOLS = ("A", "B")
+UNSEQUENCED = "B"
+SYMBOLS = ("A", UNSEQUENCED)
 STEP = st.sampled_from([1, 7_000_000, 900_000_000, 2 * NS, 6 * NS])
 SRC = st.sampled_from([1, 2])
 KIND = st.sampled_from(["trade", "quote"])
@@ -58,8 +59,8 @@ class Writing(RuleBasedStateMachine):
         self.clock[src] += step
         self.seq += 1
         common: dict[str, Any] = {
-            "symbol": symbol, "ts_event": 0, "ts_recv": self.clock[src], "seq": self.seq // 2, "prev": 0,
-            "src": src,
+            "symbol": symbol, "ts_event": 0, "ts_recv": self.clock[src], "prev": 0, "src": src,
+            "seq": self.seq // 2 if symbol != UNSEQUENCED else 0,
         }  # fmt: skip
         return (
             m.Trade(**common, price=1.0, size=1.0) if kind == "trade" else m.Quote(**common, bid=1.0, ask=2.0)

@@ -47,7 +47,7 @@ def await_windows(host: str, more: int) -> None:
 def killed_as_it_writes(servers: ReplicaSet, careless: bool = False) -> None:
     """SIGKILL the moment that windows are written, and start it again."""
     (one,) = servers.members
-    for _ in range(3):
+    for _ in range(3 if careless else 2):
         await_windows(one.host, 4)
         await_windows(one.host, 1)
         one.kill()
@@ -77,8 +77,10 @@ def cut_off_and_killed(servers: ReplicaSet, careless: bool = False) -> None:
     await_windows(servers.primary().host, 4)
 
 
-BLOWS = {"alone": (1, killed_as_it_writes), "of three": (3, cut_off_and_killed)}
 Blow = tuple[int, Callable[..., None]]
+BLOWS: dict[str, Blow] = {"alone": (1, killed_as_it_writes), "of three": (3, cut_off_and_killed)}
+CONTROLS = list(BLOWS) if len(ONCE) > 1 else ["alone"]
+"""A short run sees a careless writer lose by the quicker of the two."""
 
 
 @pytest.mark.parametrize("seed", ONCE)
@@ -95,10 +97,10 @@ def test_a_server_that_dies_takes_nothing_with_it(
             is_right(settings, flow, writer)
 
 
-@pytest.mark.parametrize("blow", BLOWS.values(), ids=BLOWS)
-def test_of_a_careless_writer_it_does(settings: Settings, tmp_path: Path, blow: Blow) -> None:
+@pytest.mark.parametrize("name", CONTROLS)
+def test_of_a_careless_writer_it_does(settings: Settings, tmp_path: Path, name: str) -> None:
     """The control: with w=1 and j=false, the positions in the end lie behind messages that are nowhere."""
-    members, strike = blow
+    members, strike = BLOWS[name]
     with replica_set(tmp_path, members) as servers:
         settings = kept_at(settings, servers.uri)
         with Flow(settings, calm=True) as flow, Process(settings, "--careless") as writer:
