@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import msgpack
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tapedeck.cli.main import run
+from tapedeck.log import fetch as fetches
+from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, format_time
 from tests.published import T0, VENDOR, Published, environment, trade
@@ -59,6 +62,29 @@ def test_ctrl_c_is_clean(log: Published) -> None:
         tail.send_signal(signal.SIGINT)
         _, err = tail.communicate(timeout=20)
         assert (tail.returncode, err) == (0, b"")
+
+
+def test_ctrl_c_that_comes_with_records_ends_all_the_same(
+    log: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = fetches.librdkafka.call
+
+    def interrupted(name: str, *arguments: object) -> object:
+        given = call(name, *arguments)
+        if name == "consume_batch_queue" and given > 0:
+            raise KeyboardInterrupt
+        return given
+
+    monkeypatch.setattr(fetches.librdkafka, "call", interrupted)
+
+    def follow() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            next(iter(timeline(VENDOR, log.settings).tail(T0)))
+
+    following = threading.Thread(target=follow, daemon=True)  # it would wait for ever, here as at the end
+    following.start()
+    following.join(60)
+    assert not following.is_alive()
 
 
 def test_a_plan_is_shown_stored_and_read_again(

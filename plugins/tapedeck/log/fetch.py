@@ -91,21 +91,25 @@ class Fetcher:
         if len(self._messages) < most:
             self._messages = np.zeros(most, np.int64)
         held = self._messages
-        n = librdkafka.call("consume_batch_queue", self._queue, int(seconds * 1000), native.at(held), most)
-        if n < 0:
-            raise self._unavailable("its client could not fetch")
         batches: list[Batch] = []
         events: list[Event] = []
         first = 0
         try:
+            n = librdkafka.call(
+                "consume_batch_queue", self._queue, int(seconds * 1000), native.at(held), most
+            )
+            if n < 0:
+                raise self._unavailable("its client could not fetch")
             while first < n:
                 sound = self._laid_out(held[first:n], batches)
                 first += sound
                 if first < n:
                     events.append(_event(int(held[first])))
                     first += 1
-        finally:
-            native.release(native.at(held), n, _DESTROY)
+        finally:  # Ctrl-C may come before `n` is told; what is kept would hold up `close` for ever
+            given = int(np.count_nonzero(held))
+            native.release(native.at(held), given, _DESTROY)
+            held[:given] = 0
         return batches, events
 
     def close(self) -> None:
