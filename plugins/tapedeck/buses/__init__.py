@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tapedeck.buses.bus import QUEUE, Bus, Change, Image, Venue
 from tapedeck.errors import BadInput
@@ -78,10 +78,12 @@ def nats_url(address: str) -> str:
         whole = False
     tokens = parts.path.removeprefix("/").split(".") if whole else [""]
     rest = tokens[:-1] if tokens[-1] == ">" else tokens
-    if not whole or parts.query or parts.fragment or not all(_TOKEN.fullmatch(token) for token in rest):
+    known = not whole or not parts.query or [name for name, _ in parse_qsl(parts.query)] == ["credentials"]
+    if not whole or not known or parts.fragment or not all(_TOKEN.fullmatch(token) for token in rest):
         raise BadInput(
             f"{address!r} is no address of a NATS bus: write it as nats:nats://host:port/subject, for "
-            f"example nats:nats://127.0.0.1:4222/ticks.>; see also: {_FORMS}"
+            "example nats:nats://127.0.0.1:4222/ticks.>, with ?credentials=/path/of/user.creds behind it "
+            f"where the server wants that; see also: {_FORMS}"
         )
     return url
 

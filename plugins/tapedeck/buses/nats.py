@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from nats.aio.client import Client
 from nats.errors import Error
 
+from tapedeck.buses import nats_credentials
 from tapedeck.buses.bus import QUEUE
 from tapedeck.buses.listener import Listener, Lost
+from tapedeck.errors import BadInput
 
 PING_SECONDS, MOST_PINGS = 5, 2
 """A server that does not answer so many pings is given up, within 15 s."""
@@ -23,9 +26,13 @@ class NatsBus(Listener):
     """
 
     def __init__(self, url: str, *, first: float = 0.25, longest: float = 30.0, queue: int = QUEUE) -> None:
-        """`nats://[user:password@]host:port/subject`, or `tls://…`."""
+        """`nats://[user:password@]host:port/subject`, or `tls://…`; a token stands where a user does, and
+        `?credentials=/path` names a user's `.creds` file. Raises BadInput where that holds none."""
         super().__init__(url, "nats", first, longest, queue)
         self._server, self._subject = server_and_subject(url)
+        self._credentials = credentials_of(url)
+        if self._credentials:
+            nats_credentials.read(self._credentials)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: asyncio.Event | None = None
         self._thread.start()
@@ -55,7 +62,7 @@ class NatsBus(Listener):
 
         try:
             await client.connect(
-                self._server, allow_reconnect=False, connect_timeout=CONNECT_SECONDS,
+                self._server, **self._identity(), allow_reconnect=False, connect_timeout=CONNECT_SECONDS,
                 max_reconnect_attempts=1, reconnect_time_wait=0,  # else it tries for two minutes
                 ping_interval=PING_SECONDS, max_outstanding_pings=MOST_PINGS, name="tapedeck",
                 error_cb=failed, closed_cb=closed, disconnected_cb=closed,
@@ -64,12 +71,19 @@ class NatsBus(Listener):
             await client.flush(CONNECT_SECONDS)  # the server has the subscription
             self._connected()
             await self._over.wait()
-        except (OSError, Error, TimeoutError) as e:
+        except (OSError, Error, TimeoutError, BadInput) as e:
             raise Lost(why or str(e) or type(e).__name__) from e
         finally:
             await client.close()
         if not self._closing.is_set():
             raise Lost(why or "closed by the server")
+
+    def _identity(self) -> dict[str, Any]:
+        """Who this is, as the client takes it. Raises BadInput where the credentials are none any more."""
+        if not self._credentials:
+            return {}
+        who = nats_credentials.read(self._credentials)
+        return {"user_jwt_cb": lambda: who.jwt, "signature_cb": who.sign}
 
     def bring(self, payload: bytes) -> None:
         """What the connection brought."""
@@ -87,6 +101,11 @@ class _Reader(Client):
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         self._bring(bytes(data))
+
+
+def credentials_of(url: str) -> str:
+    """The path of the `.creds` file that the URL names, empty where it names none."""
+    return dict(parse_qsl(urlsplit(url).query)).get("credentials", "")
 
 
 def server_and_subject(url: str) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import json
 import shutil
 import signal
@@ -15,11 +17,13 @@ from urllib.request import urlopen
 
 import nats
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tapedeck import buses, vendors
 from tapedeck.buses import QUEUE, Change
 from tapedeck.buses.nats import NatsBus
-from tests.servers import free_port
+from tapedeck.errors import BadInput
+from tests.servers import free_port, is_free
 from tests.tapes import until
 from tests.unit.buses.hearing import hear, hear_all, hear_changes
 
@@ -163,3 +167,85 @@ def test_an_address_opens_it() -> None:
             assert hear(bus, 1) == [b"x"]
         finally:
             bus.close()
+
+
+def key(kind: int) -> tuple[Ed25519PrivateKey, str, str]:
+    """A new key of NATS's: itself, what is shown of it and its seed, by https://docs.nats.io, "NKeys"."""
+    made = Ed25519PrivateKey.generate()
+
+    def text(raw: bytes) -> str:
+        return base64.b32encode(raw + binascii.crc_hqx(raw, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+    seed = bytes([18 << 3 | kind >> 5, (kind & 31) << 3]) + made.private_bytes_raw()
+    return made, text(bytes([kind]) + made.public_key().public_bytes_raw()), text(seed)
+
+
+def jwt(signer: Ed25519PrivateKey, issuer: str, subject: str, name: str, nats: dict[str, object]) -> str:
+    """Claims as NATS's tools write them, signed."""
+
+    def part(raw: bytes) -> str:
+        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+    claims = {
+        "jti": name, "iat": int(time.time()), "iss": issuer, "name": name, "sub": subject,
+        "nats": {**nats, "version": 2},
+    }  # fmt: skip
+    body = ".".join(part(json.dumps(one).encode()) for one in ({"typ": "JWT", "alg": "ed25519-nkey"}, claims))
+    return f"{body}.{part(signer.sign(body.encode()))}"
+
+
+def creds(path: Path, token: str, seed: str) -> Path:
+    path.write_text(
+        f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\nIMPORTANT: keep it.\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+    return path
+
+
+def test_a_users_credentials_open_a_server_that_knows_its_account_and_no_others_do(tmp_path: Path) -> None:
+    operator, its_operator, _ = key(14 << 3)
+    account, its_account, _ = key(0)
+    limits = {"subs": -1, "data": -1, "payload": -1}
+    more = {"imports": -1, "exports": -1, "wildcards": True, "conn": -1, "leaf": -1}
+    of_account: dict[str, object] = {"type": "account", "limits": limits | more}
+    (tmp_path / "nats.conf").write_text(
+        f"operator: {jwt(operator, its_operator, its_operator, 'op', {'type': 'operator'})}\n"
+        "resolver: MEMORY\nresolver_preload: {\n"
+        f"  {its_account}: {jwt(operator, its_operator, its_account, 'acc', of_account)}\n"
+        "}\n"
+    )
+    files = []
+    for name, signer in (("user", account), ("stranger", Ed25519PrivateKey.generate())):
+        _, user, seed = key(20 << 3)
+        token = jwt(signer, its_account, user, name, {"type": "user", **limits})
+        files.append(creds(tmp_path / f"{name}.creds", token, seed))
+    port = free_port()
+    process = subprocess.Popen(
+        ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-c", str(tmp_path / "nats.conf")],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: not is_free(port), 60)
+        with hearing(port, f"ticks.>?credentials={files[1]}") as stranger:
+            refused = hear_changes(stranger, 1)[0]
+        assert not refused.connected
+        with hearing(port, f"ticks.>?credentials={files[0]}") as bus:
+            assert hear_changes(bus, 1)[-1].connected
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("text", ["", "rubbish", "\xff", "SEED"])
+def test_what_are_no_credentials_is_bad_input_that_quotes_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "user.creds"
+    path.write_bytes(text.encode("latin-1"))
+    if text == "SEED":
+        creds(path, "token", key(0)[2])  # an account's
+    usdm = vendors.get("binance_usdm")
+    with pytest.raises(BadInput, match=r"user\.creds are no \.creds file of a user .* `nsc generate creds`"):
+        buses.open(f"nats:nats://127.0.0.1:1/a?credentials={path}", usdm, [])
+    with pytest.raises(BadInput, match="can't be read"):
+        buses.open(f"nats:nats://127.0.0.1:1/a?credentials={path}.gone", usdm, [])
+    with pytest.raises(BadInput, match="no address of a NATS bus"):
+        buses.open(f"nats:nats://127.0.0.1:1/a?creds={path}", usdm, [])
