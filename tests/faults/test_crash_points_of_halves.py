@@ -17,7 +17,7 @@ from msgspec import structs
 from tapedeck.settings import Settings
 from tapedeck.settings import Tape as TapeSettings
 from tapedeck.tape.follow import Follower
-from tests.faults import SEEDS
+from tests.faults import FEW
 from tests.faulty_half import PUBLISHER, TAPER
 from tests.tapes import VENDOR, Running, Tape, check_log, payloads, publish_all
 
@@ -60,7 +60,7 @@ def recording(settings: Settings) -> Iterator[None]:
         tape.end()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", FEW)
 def test_a_publisher_killed_at_a_named_point_loses_disorders_and_renames_nothing(
     settings: Settings, seed: int
 ) -> None:
@@ -103,7 +103,7 @@ def sending(port: int, sent: list[bytes]) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", FEW)
 def test_a_taper_killed_at_a_named_point_loses_nothing_that_it_had_taped(
     settings: Settings, seed: int
 ) -> None:

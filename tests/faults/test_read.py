@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from tapedeck import endpoints
 from tapedeck.checks.gap_check import gap_check
-from tapedeck.embedded import stack
-from tapedeck.errors import Incomplete, TapedeckError, Unavailable
-from tapedeck.log import client, reading
+from tapedeck.errors import Incomplete, TapedeckError
+from tapedeck.log import reading
 from tapedeck.log.timeline import timeline
 from tapedeck.message import Message
-from tapedeck.settings import Kafka, Mongo, Settings, Vendor
+from tapedeck.settings import Mongo, Settings
 from tapedeck.slices import NS, Slice
-from tests import servers
+from tests.faults.broker import await_another, kill, own_broker
 from tests.published import T0, VENDOR, Published, trade
 from tests.tapes import until
 
@@ -31,35 +26,8 @@ COUNT = 60_000
 @pytest.fixture(scope="module")
 def broker() -> Iterator[tuple[Settings, Path]]:
     """A broker of this file's own, which may be killed, with its supervisor; and its state directory."""
-    with servers.state_dir() as state:
-        embedded = servers.stack_settings(state)
-        stack.up(embedded, ["kafka"], print)
-        kafka = Kafka(bootstrap=endpoints.bootstrap(embedded), partitions=2)
-        vendors = {VENDOR: Vendor(), "binance_spot": Vendor(), "okx": Vendor()}
-        yield structs.replace(embedded, kafka=kafka, vendors=vendors), state
-
-
-def kill(state: Path) -> int:
-    """SIGKILL for the broker, whom its supervisor starts again; gives its pid."""
-    record = endpoints.read_server(Settings(state_dir=str(state)), "kafka")
-    assert record is not None
-    os.kill(record.pid, signal.SIGKILL)
-    return record.pid
-
-
-def await_another(settings: Settings, state: Path, pid: int) -> None:
-    """Return when a broker answers that is not the one of that pid."""
-    deadline = time.monotonic() + 120
-    while True:
-        record = endpoints.read_server(Settings(state_dir=str(state)), "kafka")
-        try:
-            if record is not None and record.pid != pid:
-                client.contact(settings)
-                return
-        except Unavailable:
-            pass
-        assert time.monotonic() < deadline, "no other broker has come"
-        time.sleep(0.2)
+    with own_broker() as found:
+        yield found
 
 
 def test_a_broker_killed_in_mid_read_gives_the_whole_slice_and_its_tail(

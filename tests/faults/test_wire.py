@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tapedeck.log import client, meta, topics
 from tapedeck.settings import Settings
-from tests.faults import SEEDS
+from tests.faults import FEW
 from tests.faults.test_crash_points_of_halves import Half, recording
 from tests.proxy import Proxy
 from tests.tapes import VENDOR, check_log, publish_all, until
@@ -19,7 +19,7 @@ PATIENCE = 120.0
 LOSSES = 3
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", FEW)
 def test_acknowledgements_lost_on_the_wire_lose_and_disorder_nothing(settings: Settings, seed: int) -> None:
     """The broker has what it was sent and nobody hears of it; then the wire is cut, or the sender dies."""
     dice = random.Random(seed)
