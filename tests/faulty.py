@@ -38,14 +38,19 @@ POINTS: dict[str, tuple[str, str, str]] = {
 empty batch, no bad record) do not count."""
 
 
+def found(point: tuple[str, str, str]) -> tuple[Any, str, Callable[..., Any]]:
+    """What holds a point's function, its name there, and the function itself."""
+    where, name, _ = point
+    module, _, owner = where.partition(":")
+    holder: Any = importlib.import_module(module)
+    target = getattr(holder, owner) if owner else holder
+    return target, name, getattr(target, name)
+
+
 def die_at(point: tuple[str, str, str], turn: int) -> None:
     """Die at the point's `turn`-th time, counted from 1."""
-    where, name, side = point
-    module, _, owner = where.partition(":")
-    holder = importlib.import_module(module)
-    target: Any = getattr(holder, owner) if owner else holder
-    real: Callable[..., Any] = getattr(target, name)
-    left = [turn]
+    target, name, real = found(point)
+    side, left = point[2], [turn]
 
     @functools.wraps(real)
     def dying(*args: Any, **more: Any) -> Any:

@@ -10,11 +10,16 @@ from msgspec import structs
 
 from tapedeck.settings import Settings
 from tests.faults import SEEDS
-from tests.faulty import POINTS
+from tests.faulty import POINTS, found
 from tests.flow import PATIENCE, Process, is_right, quick, watched
 
 KILLS = 2
 """In each seed: a hundred of them meet every point a dozen times."""
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_each_point_is_one_of_the_writers(point: str) -> None:
+    assert callable(found(POINTS[point])[2])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
