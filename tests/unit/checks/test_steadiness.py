@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tapedeck import message as m
 from tapedeck.calendars.always import Always
 from tapedeck.calendars.delisted import Delisted
+from tapedeck.calendars.exchange import exchange
 from tapedeck.calendars.session import Calendar
 from tapedeck.checks.activity import BUCKET
 from tapedeck.checks.findings import Finding, identity
@@ -21,7 +23,7 @@ from tapedeck.checks.steadiness import Steadiness
 from tapedeck.columns import empty, from_messages
 from tapedeck.log.judge import Judged
 from tapedeck.message import WHOLE_FEED
-from tapedeck.slices import NS, Slice
+from tapedeck.slices import NS, Slice, parse_time
 
 HOUR = 3600 * NS
 T0 = 1_723_118_400 * NS
@@ -35,9 +37,10 @@ class Known:
     symbols: tuple[str, ...] = ("A", "B", "C")
     delisted: Mapping[str, int] = field(default_factory=dict)
     left: Heard = NOTHING
+    venue: Calendar = field(default_factory=lambda: Always(weekends=True))
 
     def calendar(self, symbol: str) -> Calendar:
-        always = Always(weekends=True)
+        always = self.venue
         return Delisted(always, self.delisted[symbol]) if symbol in self.delisted else always
 
     def usual(self, symbol: str, at: int) -> Usual | None:
@@ -118,3 +121,35 @@ def test_a_delisted_symbol_is_not_missed_and_one_that_ends_early_is() -> None:
     [early], _ = hour(known, 0, {"A": (2000, 9999)})
     assert (early.symbol, early.end) == ("A", ended["A"])
     assert hour(known, 1, {"A": (0, 9999)})[0] == []
+
+
+@pytest.mark.parametrize(
+    ("at", "what", "found"),
+    [
+        ("2024-11-27T18:00:00Z", "an afternoon", True),
+        ("2024-11-29T18:00:00Z", "the afternoon of a half day", False),
+        ("2024-07-04T15:00:00Z", "a holiday", False),
+        ("2024-07-06T15:00:00Z", "a Saturday", False),
+        ("2024-03-08T20:00:00Z", "the last hour in winter time", True),
+        ("2024-03-11T20:00:00Z", "the same hour once clocks have changed", False),
+        ("2024-11-01T13:00:00Z", "the half hour after the open in summer time", True),
+        ("2024-11-04T13:00:00Z", "the same hour once clocks have changed back", False),
+    ],
+)
+def test_nothing_is_missed_on_a_holiday_a_half_day_or_after_a_change_of_clocks(
+    at: str, what: str, found: bool
+) -> None:
+    start = parse_time(at)
+    of = Slice(start, start + HOUR)
+    steady = Steadiness(of, Known(venue=exchange("XNYS")), 60 * NS)
+    steady.until = of.end
+    some = [one.check for one in steady.found([(start - 24 * HOUR, of.end)], [], made)]
+    assert ("silence" in some) if found else some == [], what
+
+
+def test_what_opens_late_is_missed_from_its_open_only() -> None:
+    start = parse_time("2024-11-04T14:00:00Z")  # the open is at half past, an hour later than on Friday
+    steady = Steadiness(Slice(start, start + HOUR), Known(venue=exchange("XNYS")), 60 * NS)
+    steady.until = start + HOUR
+    [one] = [f for f in steady.found([(start - HOUR, start + HOUR)], [], made) if f.check == "silence"]
+    assert (one.symbol, one.start, one.end) == ("*", start + HOUR // 2, start + HOUR)
