@@ -20,7 +20,7 @@ VERBS = {
     "cat": "log", "tail": "log", "topics": "log",
     "replay": "jobs", "backfill": "jobs", "void": "jobs",
     "receipts": "jobs",
-    "gaps": "checks", "reconcile": "checks", "findings": "checks",
+    "gaps": "checks", "reconcile": "checks", "findings": "findings",
     "baselines": "checks", "retention": "checks", "cross": "checks", "drill": "drill",
     "report": "report",
 }  # fmt: skip
