@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from msgspec import structs
 from pymongo.errors import AutoReconnect
 
@@ -22,7 +23,7 @@ from tapedeck.log import client
 from tapedeck.log.meta import TopicPin
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
-from tapedeck.store import crew, database, documents, latency, library, positions, undecodable
+from tapedeck.store import crew, database, documents, latency, library, positions, share, undecodable
 from tapedeck.store.documents import Outcome
 from tapedeck.store.latency import DAY
 from tapedeck.store.positions import Position
@@ -303,6 +304,28 @@ def test_a_writer_that_finds_no_partition_left_stands_by_and_takes_over(
     finally:
         for live in lives:
             live.end()
+
+
+def test_a_membership_that_failed_is_begun_again(
+    settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[bool] = []
+
+    class Failing(Consumer):  # type: ignore[misc]
+        def poll(self, timeout: float = -1) -> Any:
+            if not failed:
+                failed.append(True)
+                raise KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+            return super().poll(timeout)
+
+    monkeypatch.setattr(share, "Consumer", Failing)
+    log.register(T0)
+    log.publish(*feed(0, 100))
+    log.close(T0 + 100 * NS)
+    with writing(settings) as live:
+        until(lambda: messages_of(settings) == 200)
+    assert failed
+    assert any("consumer group" in line for line in live.said)
 
 
 def test_two_writers_of_one_partition_are_harmless(settings: Settings, log: Published) -> None:

@@ -89,6 +89,11 @@ class Share:
         return self._groups
 
     @property
+    def failed(self) -> bool:
+        """Whether this membership is over: another one is to be begun."""
+        return self._error is not None
+
+    @property
     def joined(self) -> bool:
         """Whether the group has answered, even if it had nothing left to give."""
         return self._joined
@@ -110,6 +115,9 @@ class Share:
                     self._heed(error)
         except KafkaException as e:
             self._heed(e.args[0])
+            if self._error is None:  # this thread ends: nothing would be given or asked back any more
+                why = f"consumer group {self.group}: {e.args[0].str()}"
+                self._error = client.unavailable(self._settings, why)
         finally:
             self._consumer.close()
 

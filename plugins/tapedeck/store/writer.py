@@ -74,6 +74,9 @@ def write(
                 say(f"{e}; going on as soon as it is possible")
                 done.held = str(e)
                 report(done)
+                if share is not None and share.failed:
+                    share.__exit__(None, None, None)
+                    share = None
                 _pause(asked, 2.0)
 
 
