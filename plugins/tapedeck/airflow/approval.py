@@ -22,10 +22,11 @@ log = logging.getLogger("tapedeck")
 def wanted(why: list[str], lines: list[str]) -> None:
     """Say, in the running task, that what follows waits for an approval, and what a person decides on."""
     reasons = "\n".join(f"- {reason}" for reason in why)
-    plan = "\n".join(lines).replace("```", "'''")
+    said = [line.replace("`", "'") for line in lines if line]
+    plan = "\n".join(f"- `{line}`" for line in said)  # Airflow shows what is fenced as one line
     context: Any = get_current_context()
     who = context["dag_run"].triggering_user_name or "Airflow"
-    body = f"Asked for by **{who}**.\n\n{reasons}\n\n```\n{plan}\n```"
+    body = f"Asked for by **{who}**, since\n\n{reasons}\n\nThe plan:\n\n{plan}"
     context["ti"].xcom_push(key=KEY, value={"why": why, "body": body})
 
 
