@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -174,3 +177,41 @@ def test_a_capped_rebuild_reads_no_faster(settings: Settings, log: Published) ->
     for p in range(4):
         unasked.rebuild(slow, VENDOR, OF, p, share=None, by="test")
     assert time.monotonic() - began > 0.9
+
+
+_NIGHT = """
+import sys, msgspec
+from airflow.sdk.exceptions import AirflowRescheduleException
+from tapedeck.airflow import nightly
+from tapedeck.settings import Settings
+settings = msgspec.json.decode(sys.argv[1], type=Settings)
+nightly.links.leads_to_plan = lambda digest: None
+nightly.backfill.SETTLE = 0
+asked = {"vendor": "binance_usdm", "start": int(sys.argv[2]), "end": int(sys.argv[3])}
+try:
+    planned = nightly.plan(settings, asked, sys.argv[4] == "by hand", print)
+    order = planned["order"]
+    print(order["held_by"], order["share"], len(nightly.parts([planned], False, print)))
+except AirflowRescheduleException as e:
+    print("again at", e.reschedule_date)
+"""
+
+
+def test_a_night_gives_its_place_away_while_it_waits_and_goes_on_at_the_deadline(settings: Settings) -> None:
+    log, end = Published(settings), (time.time_ns() - 600 * NS) // (600 * NS) * 600 * NS
+    log.register(end - 600 * NS, src=7)
+    log.publish(trade(end - 570 * NS, 1, src=7))
+    over = structs.replace(settings, jobs=structs.replace(settings.jobs, complete_within="1s"))
+
+    def night(of: Settings, how: str) -> list[str]:
+        """What a night's task says, in a process of its own: Airflow takes over a process's logs."""
+        words = [msgspec.json.encode(of).decode(), str(end - 600 * NS), str(end), how]
+        done = subprocess.run(
+            [sys.executable, "-c", _NIGHT, *words], capture_output=True, text=True, timeout=240, check=True
+        )
+        return done.stdout.splitlines()
+
+    waits = night(settings, "by the clock")
+    assert waits[-2].startswith("collector 7 has shown no time past ")
+    assert waits[-1].startswith("again at 20")
+    assert night(over, "by the clock")[-1] == "7 0.001 4"
