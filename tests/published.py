@@ -16,6 +16,7 @@ from msgspec import structs
 
 from tapedeck import message as m
 from tapedeck.log import client, meta, topics
+from tapedeck.log.growth import grow
 from tapedeck.log.meta import Extent, Life, TopicPin, VendorTopics
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
@@ -48,6 +49,20 @@ class Published:
     def live(self) -> TopicPin:
         return self.topics.live[0]
 
+    def grow(self, partitions: int) -> TopicPin:
+        """One more live topic, to which nobody has moved yet."""
+        self.topics = grow(self.settings, self.vendor, partitions)
+        return self.topics.live[-1]
+
+    def move(self, at: int, src: int = 1) -> None:
+        """A collector closes its life in the first topic and goes on in the newest, at this stamp."""
+        old, new = self.lives[src], self.topics.live[-1]
+        life = Life(vendor=self.vendor, src=src, since=at, topic_id=new.id, moved=old.since)
+        meta.put(self.settings, life)
+        self.close(at, src)
+        self.lives[src] = life
+        self.publish(m.Heartbeat("*", 0, at, 0, 0, src, at), to=new)
+
     def partition(self, symbol: str = "BTCUSDT") -> int:
         return partition_of(symbol, self.live.partitions)
 
@@ -69,11 +84,11 @@ class Published:
             timestamp=message.ts_recv // 1_000_000,
         )  # fmt: skip
 
-    def garbage(self, ts: int, symbol: str = "BTCUSDT") -> None:
+    def garbage(self, ts: int, symbol: str = "BTCUSDT", to: TopicPin | None = None) -> None:
         """A record that is no message."""
-        producer = client.producer(self.settings)
+        producer, pin = client.producer(self.settings), to or self.live
         producer.produce(
-            self.live.name, b"\xc1 no message", key=symbol, partition=self.partition(symbol),
+            pin.name, b"\xc1 no message", key=symbol, partition=partition_of(symbol, pin.partitions),
             timestamp=ts // 1_000_000,
         )  # fmt: skip
         assert producer.flush(20) == 0

@@ -79,8 +79,11 @@ class Columns:
         return Columns(self.kind, (symbol,), arrays, part.levels)
 
     def in_order(self) -> Columns:
-        """The messages by (ts_recv, topic, offset)."""
-        order = np.lexsort((self["offset"], self["topic"], self["ts_recv"]))
+        """The messages by (ts_recv, topic, offset); of two partitions with one offset the symbols decide."""
+        keys = (self["offset"], self["topic"], self["ts_recv"])
+        order = np.lexsort(keys)
+        if bool(np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys]).any()):
+            order = np.lexsort((self["symbol"], *keys))
         return self if bool((order[1:] > order[:-1]).all()) else self.take(order)
 
 

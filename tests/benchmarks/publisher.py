@@ -55,7 +55,7 @@ def _compare(bench: Bench, payloads: Sequence[bytes], src: int) -> Result:
     lines = Lines(
         vendors.get(tapes.VENDOR), src, [Lane("", 0, 0)] * (pin.partitions + 1), (10**6, 10**6)
     )  # fmt: skip
-    lines.begin(tape.life)
+    lines.begin(tape.life, tape.life)
     lines.serve_from(Place(segments(tape.folder)[0], 0))
     for recv_ns, payload in zip(stamps, payloads, strict=True):
         lines.message(recv_ns, payload)

@@ -147,7 +147,7 @@ def test_what_only_the_disk_lost_is_not_level_ones_to_see_and_all_else_is(
     libraries = library.ensure(settings, VENDOR)
     spans = dict.fromkeys(libraries, OF)
     database.collection(settings, "undecodable").delete_many({})
-    assert not proof.prove(settings, libraries, spans).holds
+    assert not proof.prove(settings, libraries, spans, groups=log.topics.groups).holds
     report = quick(settings)
     assert report.verdict == "fail"
     assert report.findings[0].check == "entries"
@@ -177,7 +177,7 @@ def test_for_what_kafka_deleted_the_ledger_stands(settings: Settings, log: Publi
 def test_the_ledger_balances_to_the_record(settings: Settings, log: Published) -> None:  # noqa: F811
     catch_up(settings, VENDOR, everything(log), log.topics.log)
     records = sum(r.stop for r in everything(log))
-    rows, _ = ledger.within(settings, VENDOR, OF.widen(86_400 * NS))
+    rows, _ = ledger.within(settings, VENDOR, OF.widen(86_400 * NS), groups=log.topics.groups)
     assert total(rows)[0] == records
 
 

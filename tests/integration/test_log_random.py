@@ -21,6 +21,7 @@ from msgspec import structs
 from tapedeck import message as m
 from tapedeck.log import client
 from tapedeck.log import reading as readings
+from tapedeck.log.meta import VendorTopics
 from tapedeck.log.timeline import timeline
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings, Vendor
@@ -53,8 +54,11 @@ class Scanned:
         return src, LONG[kind], symbol, ts_recv
 
 
-def market(log: Published, dice: random.Random, dead: bool) -> None:
-    """Two collectors on one bus, the second spooling for long; a third that ends, cleanly or not; a file."""
+def market(log: Published, dice: random.Random, dead: bool, grown: int = 0) -> None:
+    """Two collectors on one bus, the second spooling for long; a third that ends, cleanly or not; a file.
+
+    `grown`: the vendor grows to so many partitions in between, and the first two move, one after the other.
+    """
     per_source: dict[int, list[m.Message]] = {1: [], 2: [], 3: []}
     stamp = dict.fromkeys((*per_source, FILE), T0)
     captured: list[m.Message] = []
@@ -86,9 +90,21 @@ def market(log: Published, dice: random.Random, dead: bool) -> None:
         at = dice.randrange(20, len(order))
         src = order[at].src
         order[at:at] = [one for one in order[at - 20 : at] if one.src == src]
-    log.publish(*order[:100])
-    log.garbage(order[99].ts_recv)
-    log.publish(*order[100:])
+    moves = dict.fromkeys(per_source, T0 + 9 * SPAN)
+    if grown:
+        moves |= {1: T0 + SPAN // 3 + 1, 2: T0 + SPAN // 3 + 10 * NS + 2}
+    before = [one for one in order if one.ts_recv < moves[one.src]]
+    log.publish(*before[:100])
+    log.garbage(before[99].ts_recv)
+    log.publish(*before[100:])
+    if grown:
+        new = log.grow(grown)
+        for src in (1, 2):
+            log.move(moves[src], src)
+        after = [one for one in order if one.ts_recv >= moves[one.src]]
+        after = [structs.replace(x, since=moves[x.src]) if isinstance(x, m.Heartbeat) else x for x in after]
+        log.publish(*after, to=new)
+        log.garbage(after[-1].ts_recv, to=new)
     if not dead:
         log.close(T0 + SPAN // 2 + 3 * NS, 3)
     log.load(captured[: len(captured) // 2], FILE)
@@ -146,9 +162,9 @@ def scan(log: Published) -> list[Scanned]:
     return found
 
 
-def judged(log: list[Scanned], partitions: int) -> dict[str, list[Name]]:
+def judged(log: list[Scanned], pins: VendorTopics) -> dict[str, list[Name]]:
     """Names of messages that are kept, duplicate, voided."""
-    home = partition_of("*", partitions)
+    home = {pin.number: partition_of("*", pin.partitions) for pin in pins.log}
     voids = [one for one in log if one.fields and one.fields[0] == "v"]
     out: dict[str, list[Name]] = {"kept": [], "duplicate": [], "voided": []}
     seen: set[Name] = set()
@@ -157,9 +173,9 @@ def judged(log: list[Scanned], partitions: int) -> dict[str, list[Name]]:
         if not one.fields or one.fields[0] in "hv":
             continue
         kind, symbol, _, _, seq = one.fields[:5]
-        if symbol == "*" and one.partition != home:
+        if symbol == "*" and one.partition != home[one.topic]:
             continue
-        if any(is_meant(one, void) for void in voids):
+        if any(is_meant(one, void, pins.groups) for void in voids):
             out["voided"].append(one.name)
         elif one.name in seen:
             out["duplicate"].append(one.name)
@@ -183,9 +199,9 @@ def judged(log: list[Scanned], partitions: int) -> dict[str, list[Name]]:
     return out
 
 
-def is_meant(one: Scanned, void: Scanned) -> bool:
+def is_meant(one: Scanned, void: Scanned, groups: int) -> bool:
     _, symbol, _, start, _, _, src, end, before, _ = void.fields
-    if one.partition != void.partition or src != one.fields[6] or not start <= one.fields[3] < end:
+    if one.partition % groups != void.partition or src != one.fields[6] or not start <= one.fields[3] < end:
         return False
     if symbol not in ("*", one.fields[1]):
         return False
@@ -199,7 +215,7 @@ def raw_names(reading: readings.Reading) -> Iterator[Name]:
             kind, symbol, _, ts_recv, _, _, src = msgpack.unpackb(value)[:7]
             assert records.keys[i] == symbol.encode()
             assert records.timestamps_ms[i] == ts_recv // 10**6
-            assert records.range.partition == partition_of(symbol, reading.plan.partitions)
+            assert records.range.partition == partition_of(symbol, reading.plan.count_of(records.range))
             yield src, LONG[kind], symbol, ts_recv
 
 
@@ -227,37 +243,48 @@ def let_expire(log: Published, before: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "dead", "cut", "stretched"),
+    ("seed", "dead", "cut", "stretched", "grown"),
     [
-        (1, False, "records", False),
-        (2, True, "", False),
-        (4, False, "", True),
-        (7, False, "retention", False),
+        (1, False, "records", False, 0),
+        (2, True, "", False, 0),
+        (4, False, "", True, 0),
+        (7, False, "retention", False, 0),
+        (11, False, "", False, 12),
+        (4, False, "records", True, 8),
     ],
 )
 def test_any_slice_of_a_random_log_is_what_a_scan_of_everything_says(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, seed: int, dead: bool, cut: str, stretched: bool
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    dead: bool,
+    cut: str,
+    stretched: bool,
+    grown: int,
 ) -> None:
     if stretched:
         monkeypatch.setattr(readings, "STRETCH_RECORDS", 300)
-    hold(settings, random.Random(seed), dead, cut, resends=not stretched)
+    hold(settings, random.Random(seed), dead, cut, resends=not stretched, grown=grown)
 
 
-def hold(settings: Settings, dice: random.Random, dead: bool, cut: str, resends: bool = False) -> None:
+def hold(
+    settings: Settings, dice: random.Random, dead: bool, cut: str, resends: bool = False, grown: int = 0
+) -> None:
     """Make a log and hold slices of it against the scan. `dead`: a collector did not say goodbye; `cut`: how
-    records of it are deleted; `resends`: none lies behind an end, where it would not be read."""
+    records of it are deleted; `resends`: none lies behind an end, where it would not be read; `grown`: to how
+    many partitions the vendor grows in between."""
     settings = structs.replace(settings, vendors={VENDOR: Vendor(margin="2s", lateness="3s")})
     log = Published(settings)
     if cut == "retention":
         log.configure(segment_ms=20_000)
-    market(log, dice, dead)
-    whole = judged(scan(log), log.live.partitions)
+    market(log, dice, dead, grown)
+    whole = judged(scan(log), log.topics)
     if cut == "records":
         log.cut(log.ends(log.live)[log.partition()] * 9 // 20)
     elif cut == "retention":
         let_expire(log, T0 + 2 * SPAN // 3)
     everything = scan(log)
-    told = judged(everything, log.live.partitions)
+    told = judged(everything, log.topics)
     lost = {name[3] for name in set().union(*whole.values()) - set().union(*told.values())}
     line = timeline(VENDOR, settings)
     complete = 0

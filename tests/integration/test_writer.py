@@ -138,8 +138,8 @@ def test_a_window_is_written_once_all_collectors_have_shown_its_end_and_margin(
         log.beat(T0 + 95 * NS, src=2)
         until(lambda: windows_of(settings) == {T0})
         log.beat(T0 + 200 * NS, src=2)
-        until(lambda: windows_of(settings) == {T0, T0 + MINUTE})
-        assert messages_of(settings) == 240
+        until(lambda: messages_of(settings) == 240)
+        assert windows_of(settings) == {T0, T0 + MINUTE}
         log.close(T0 + 201 * NS)
         log.close(T0 + 201 * NS, src=2)
         until(lambda: messages_of(settings) == 400)

@@ -6,7 +6,7 @@ known to have been lost, seen from the log's end, is the reason; what nobody eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from tapedeck.checks.gaps import Missing
 from tapedeck.checks.heartbeats import FAIL, INTERVAL, Outage, Shortfall, subtract
 from tapedeck.log.decode import Undecodable
 from tapedeck.log.quarantine import Entry
+from tapedeck.partitions import partition_of
 from tapedeck.slices import format_time
 
 MS = 1_000_000
@@ -31,12 +32,19 @@ class Facts:
     """Outages in which no other source listened either."""
     heard: Sequence[tuple[int, int]] = ()
     """When some source listened; empty where that is not known."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """By topic id, how many partitions it has; one that is not named is counted as the gap's partition is."""
     taken: dict[int, int] = field(default_factory=dict)
     """By `id` of an entry, record or shortfall, how many missing messages it explains."""
 
 
 def attribute(gap: Missing, partition: int, facts: Facts) -> tuple[Reason, dict[str, Any]]:
     """The one reason why these messages are missing, and what shows it."""
+
+    def is_home(place: Undecodable | Shortfall) -> bool:
+        count = facts.counts.get(place.topic_id)
+        return place.partition == (partition_of(gap.symbol, count) if count else partition)
+
     for entry in facts.quarantined:
         names = not entry.payload or gap.symbol.lower().encode() in entry.payload.lower()
         if gap.start < entry.ts_recv < gap.end and names and _free(facts, entry, 1):
@@ -45,14 +53,14 @@ def attribute(gap: Missing, partition: int, facts: Facts) -> tuple[Reason, dict[
                 "src": entry.src, "recv_ns": entry.recv_ns, "k": entry.k, "why": entry.reason
             }  # fmt: skip
     for record in facts.undecodable:
-        meant = record.partition == partition and gap.start // MS <= record.timestamp_ms <= gap.end // MS
+        meant = is_home(record) and gap.start // MS <= record.timestamp_ms <= gap.end // MS
         if meant and _free(facts, record, 1):
             _take(facts, record, 1)
-            return "publish", {"offset": record.offset, "partition": partition, "why": record.reason}
+            return "publish", {"offset": record.offset, "partition": record.partition, "why": record.reason}
     shorts = [
         short
         for short in facts.short
-        if short.partition == partition and _meets(gap, short.start, short.end)
+        if is_home(short) and _meets(gap, short.start, short.end)
         and _free(facts, short, short.messages)
     ]  # fmt: skip
     if shorts:
@@ -62,7 +70,7 @@ def attribute(gap: Missing, partition: int, facts: Facts) -> tuple[Reason, dict[
             _take(facts, short, part)
             left -= part
         return "publish", {
-            "src": shorts[0].src, "partition": partition,
+            "src": shorts[0].src, "partition": shorts[0].partition,
             "why": f"heartbeats count {sum(s.messages for s in shorts)} more messages than the log holds",
         }  # fmt: skip
     for outage, start, end in facts.unheard:

@@ -159,7 +159,7 @@ def learn(settings: Settings, vendor: str, of: Slice) -> int:
     """Learn the whole hours of a slice from what Arctic holds of it; gives how many hours were learnt."""
     learnt = 0
     known = Baselines(settings, vendor)
-    partitions = meta.read(settings).topics(vendor).live[-1].partitions
+    groups = meta.read(settings).topics(vendor).groups
     for start in range(-(-of.start // HOUR) * HOUR, of.end - HOUR + 1, HOUR):
         hour = Slice(start, start + HOUR)
         activity = Activity(hour)
@@ -168,8 +168,8 @@ def learn(settings: Settings, vendor: str, of: Slice) -> int:
             one = library.named(settings, f"{vendor}.{kind}")
             wide = Slice(one.around(hour.start).start, hour.end)
             with database.answering(settings):
-                for partition in range(partitions):
-                    for stored in documents.in_partition(one.collection, partition, wide):
+                for group in range(groups):
+                    for stored in documents.in_partition(one.collection, group, wide):
                         rows = between(stored.rows(kind), hour)
                         if len(rows):
                             parts.setdefault(stored.symbol, []).append(rows)

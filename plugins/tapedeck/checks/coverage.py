@@ -59,7 +59,7 @@ def coverage(
     one = libraries.named(deck, library)
     known = meta.read(deck)
     pins = topics.verify(deck, one.vendor, known)
-    home = partition_of(symbol, pins.live[-1].partitions)
+    newest, home = pins.live[-1], partition_of(symbol, pins.groups)
     every = Slice(0, 2**62)
     asked = make_slice(instant(start), instant(end)) if start is not None and end is not None else None
     if (start is None) != (end is None):
@@ -69,12 +69,12 @@ def coverage(
     if not standing:
         check_known(deck, one, symbol)
     of = asked or Slice(min((s.span.start for s in standing), default=time.time_ns() - 1), time.time_ns())
-    written = _written(deck, one, home)
+    written = _written(deck, one, pins.groups, home)
     layers, notes = _layers(deck, one, symbol, of, home, standing, written, known, pins)
     found = stretches(of, layers)
     through = next(
         (p for p in complete_through(deck, one.vendor).partitions
-         if p.partition == home and p.topic == pins.live[-1].name), None,
+         if p.topic == newest.name and p.partition == partition_of(symbol, newest.partitions)), None,
     )  # fmt: skip
     stamp = None if through is None or through.time is None else pd.Timestamp(through.time, tz="UTC")
     frame = _table(found, [_messages(deck, one, symbol, stretch, standing, written) for stretch in found])
@@ -88,10 +88,10 @@ def _around(one: Library, of: Slice) -> Slice:
     return Slice(one.around(of.start).start, one.around(of.end - 1).end)
 
 
-def _written(deck: Settings, one: Library, home: int) -> int:
-    """The end (UTC ns) of the last window of the partition that a writer has closed."""
+def _written(deck: Settings, one: Library, groups: int, home: int) -> int:
+    """The end (UTC ns) of the last window of the partition group that a writer has closed."""
     saved = positions.read(deck, one.vendor).values()
-    return max((p.closed.get(one.kind, 0) for p in saved if p.partition == home), default=0)
+    return max((p.closed.get(one.kind, 0) for p in saved if p.partition % groups == home), default=0)
 
 
 def _layers(
@@ -100,7 +100,7 @@ def _layers(
 ) -> tuple[list[Layer], list[str]]:  # fmt: skip
     """What is known of the slice, the strongest last, and what keeps it from being known."""
     notes: list[str] = []
-    rows, _ = ledger.within(deck, one.vendor, of, home)
+    rows, _ = ledger.within(deck, one.vendor, of, groups=pins.groups, group=home)
     listened = runs(rows["minute"], MINUTE)
     listened += [
         Slice(e.first, e.last + 1)

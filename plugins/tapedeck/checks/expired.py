@@ -8,11 +8,13 @@ from tapedeck.checks import proof
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.log import client, meta
 from tapedeck.log.plan import Plan
+from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database, documents, ledger
 from tapedeck.store.facts import missing
 from tapedeck.store.library import Library
+from tapedeck.store.positions import Lane
 from tapedeck.store.window import Tally
 
 CHECK = "ledger"
@@ -39,8 +41,7 @@ def differing(
     """Windows in which the ledger counts other messages than Arctic accounts for, and, as one finding, what
     the ledger does not know of: nothing mends either from the log. Reads no payload."""
     pins = meta.read(settings).topics(plan.vendor).log
-    alike = len({pin.partitions for pin in pins}) == 1
-    if partition not in plan.expired or not alike or not proof.can_prove(libraries):
+    if partition not in plan.expired or not proof.can_prove(libraries):
         return
     ledger.catch_up(settings, plan.vendor, plan.of(partition), pins)
     since, lacking = _known(settings, plan, partition, libraries, gone)
@@ -51,7 +52,7 @@ def differing(
     if lacking and any(asked[kind].start > s.start for kind, s in gone.items()):
         start = min(s.start for s in gone.values())
         yield _unknown(plan.vendor, partition, Slice(start, max(s.start for s in asked.values())), lacking)
-    found = proof.prove(settings, libraries, asked, partition)
+    found = proof.prove(settings, libraries, asked, groups=plan.partitions, partition=partition)
     for kind, _, start in found.differing:
         yield _finding(plan.vendor, partition, libraries[kind], start, found)
 
@@ -69,35 +70,43 @@ def _known(
     libraries: Mapping[str, Library],
     gone: Mapping[str, Slice],
 ) -> tuple[int, int]:
-    """Since when (UTC ns) the ledger has the facts of all that Kafka has deleted of a partition, and how many
-    offsets below it lacks."""
-    lacking, firsts = 0, dict[str, int]()
+    """Since when (UTC ns) the ledger has the facts of all that Kafka has deleted of a partition group, and
+    how many offsets below it lacks."""
+    lacking, firsts = 0, dict[Lane, int]()
     cut = [r for r in plan.of(partition) if r.start_reason == "expired"]
-    bounds = client.bounds(settings, [(r.topic, partition) for r in cut])
+    bounds = client.bounds(settings, [(r.topic, r.partition) for r in cut])
     for r in cut:
-        low, _ = bounds[r.topic, partition]
-        known = ledger.runs(settings, r.topic_id, partition)
+        low, _ = bounds[r.topic, r.partition]
+        known = ledger.runs(settings, r.topic_id, r.partition)
         lacking += sum(b - a for a, b in missing(0, low, known))
         first = next((start for start, end in known if start <= low <= end), None)
         if first is None:
             return plan.slice.end, lacking
-        firsts[r.topic_id] = first
-    return (_since(settings, partition, libraries, gone, firsts) if any(firsts.values()) else 0), lacking
+        firsts[r.topic_id, r.partition] = first
+    since = _since(settings, plan, partition, libraries, gone, firsts) if any(firsts.values()) else 0
+    return since, lacking
 
 
 def _since(
     settings: Settings,
+    plan: Plan,
     partition: int,
     libraries: Mapping[str, Library],
     gone: Mapping[str, Slice],
-    firsts: Mapping[str, int],
+    firsts: Mapping[Lane, int],
 ) -> int:
     """The first window that was built from these offsets on alone: a build reads all that may be its own."""
+    counts = {r.topic_id: plan.count_of(r) for r in plan.ranges}
+
+    def first(topic_id: str, symbol: str) -> int:
+        count = counts.get(topic_id)
+        return firsts.get((topic_id, partition_of(symbol, count)), 0) if count else 0
+
     starts = [max(one.end for one in gone.values())]
     with database.answering(settings):
         for kind, one in libraries.items():
             for stored in documents.heads(one.collection, partition, gone[kind]):
-                if all(claim.start >= firsts.get(claim.topic_id, 0) for claim in stored.claims):
+                if all(claim.start >= first(claim.topic_id, stored.symbol) for claim in stored.claims):
                     starts.append(one.around(stored.span.start).start)
     return min(starts)
 

@@ -103,12 +103,12 @@ def _rebuilt(
             spans[-1] = Slice(spans[-1].start, max(spans[-1].end, one.end))
         else:
             spans.append(one)
-    partitions = range(meta.read(settings).topics(vendor).live[-1].partitions)
+    groups = range(meta.read(settings).topics(vendor).groups)
     return sum(
         (
-            unasked.rebuild(settings, vendor, span, p, share=share, by=by, say=say)
+            unasked.rebuild(settings, vendor, span, group, share=share, by=by, say=say)
             for span in spans
-            for p in partitions
+            for group in groups
         ),
         Rebuilt(),
     )

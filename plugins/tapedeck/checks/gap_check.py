@@ -10,15 +10,17 @@ from tapedeck.checks.baselines import Baselines
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gaps import Head, Tail
 from tapedeck.checks.gathered import HOUR, Gathered
-from tapedeck.checks.look import Look, look
+from tapedeck.checks.look import Lane, look
 from tapedeck.checks.report import Progress, Report
 from tapedeck.checks.scope import with_scope
 from tapedeck.checks.steadiness import Steadiness
 from tapedeck.checks.stood import stood_before
 from tapedeck.log import meta, quarantine
+from tapedeck.log.plan import Plan
 from tapedeck.log.reading import STRETCH_RECORDS, stretches
 from tapedeck.log.resolve import resolve
 from tapedeck.message import KINDS
+from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time, parse_duration
 from tapedeck.store import database, documents, library, positions
@@ -60,7 +62,8 @@ def gap_check(
         return stood_before(settings, vendor, known.topics(vendor), partition, kind, heads)
 
     backfills = frozenset(r.number for r in frozen.ranges if r.start_reason == "extent")
-    check = Gathered(vendor, of, frozen.margin, steady, backfills, stood)
+    topics = {r.topic_id: frozen.count_of(r) for r in frozen.ranges}
+    check = Gathered(vendor, of, frozen.margin, steady, backfills, stood, topics)
     # One partition is held at a time, so a stretch may be longer, and its margins are read less often.
     parts = list(stretches(frozen, STRETCH_RECORDS * frozen.partitions))
     for i, stretch in enumerate(parts):
@@ -73,8 +76,8 @@ def gap_check(
     known = meta.read(settings)
     entries = quarantine.standing(settings, vendor, of)
     found = list(check.found(known.lives, known.extents, entries, time.time_ns()))
-    for seen in check.cut.values():
-        found += _of_cut(settings, check, seen)
+    for cut in check.cut.values():
+        found += _of_cut(settings, check, cut, frozen)
     found = with_scope(settings, vendor, found)
     run = run or f"gaps {format_time(time.time_ns())}"
     stands = findings.record(settings, vendor, CHECKS, of, found, run)
@@ -90,38 +93,39 @@ def _order(one: Finding) -> tuple[int, str, str]:
     return one.start, one.symbol, one.kind
 
 
-def _of_cut(settings: Settings, check: Gathered, seen: Look) -> Iterator[Finding]:
+def _of_cut(settings: Settings, check: Gathered, cut: Lane, plan: Plan) -> Iterator[Finding]:
     """Records of the slice that Kafka has deleted; a failure only where Arctic has not got them."""
-    cut = seen.cut
-    if cut is None or seen.oldest <= check.of.start:
+    if cut.oldest <= check.of.start:
         return
-    first = seen.beats["sent"][:1].tolist()
+    first = cut.beats["sent"][:1].tolist()
     if first == [0]:
         return  # nothing had been sent before what is left
-    proven = _proven(settings, check, cut.topic_id, seen)
-    lost = max(0, seen.low - proven)
-    end = min(seen.oldest, check.of.end)
+    proven = _proven(settings, check, cut, plan)
+    lost = max(0, cut.low - proven)
+    end = min(cut.oldest, check.of.end)
     stands = "Arctic was built from them" if not lost else f"Arctic was built up to offset {proven} only"
-    gone = f"Kafka has deleted offsets below {seen.low} of {cut.topic}[{cut.partition}]"
+    gone = f"Kafka has deleted offsets below {cut.low} of {cut.topic}[{cut.partition}]"
     yield check.make(
         "expired", (cut.topic_id, cut.partition, proven if lost else "stored", check.of.start // HOUR),
         reason="expired", start=check.of.start, end=end, messages=lost,
         severity="fail" if lost else "warn",
         evidence={
-            "partition": cut.partition, "low": seen.low, "built_through": proven,
+            "partition": cut.partition, "low": cut.low, "built_through": proven,
             "why": f"{gone}; {stands}",
         },
     )  # fmt: skip
 
 
-def _proven(settings: Settings, check: Gathered, topic_id: str, seen: Look) -> int:
+def _proven(settings: Settings, check: Gathered, cut: Lane, plan: Plan) -> int:
     """Up to which offset of the partition Arctic was built, as far as the lost part goes."""
-    saved = positions.read(settings, check.vendor).get((topic_id, seen.partition))
+    count = next(plan.count_of(r) for r in plan.ranges if r.topic_id == cut.topic_id)
+    saved = positions.read(settings, check.vendor).get((cut.topic_id, cut.partition))
     through = saved.next if saved else 0
     libraries = [library.named(settings, f"{check.vendor}.{kind}") for kind in KINDS]
     with database.answering(settings):
         for one in libraries:
-            windows = Slice(one.around(check.of.start).start, min(seen.oldest, check.of.end))
-            for stored in documents.heads(one.collection, seen.partition, windows):
-                through = max(through, stored.through(topic_id))
+            windows = Slice(one.around(check.of.start).start, min(cut.oldest, check.of.end))
+            for stored in documents.heads(one.collection, cut.partition % plan.partitions, windows):
+                if cut.partition == partition_of(stored.symbol, count):
+                    through = max(through, stored.through(cut.topic_id))
     return through

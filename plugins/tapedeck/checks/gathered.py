@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tapedeck.checks.attribution import Facts, attribute, explained, spell
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.checks.gaps import Chains, Event, Head, Missing, Tail, chains, tails
 from tapedeck.checks.heartbeats import FILES, Outage, Shortfall, late, listening, outages, shortfalls, unheard
-from tapedeck.checks.look import Look
+from tapedeck.checks.look import Lane, Look
 from tapedeck.checks.steadiness import Steadiness
 from tapedeck.checks.switches import Switch, grouped, switches
 from tapedeck.checks.twins import Lacking, Twins
@@ -47,14 +47,17 @@ class Gathered:
     steady: Steadiness
     backfills: frozenset[int] = frozenset()
     stood: Before = nothing_before
+    topics: Mapping[str, int] = field(default_factory=dict)
+    """By topic id, how many partitions it has."""
     counts: dict[str, int] = field(init=False)
     notes: list[str] = field(default_factory=list)
     missing: list[tuple[int, Missing]] = field(default_factory=list)
-    beats: dict[int, list[Columns]] = field(default_factory=dict)
+    beats: dict[tuple[str, int], list[Columns]] = field(default_factory=dict)
+    """By topic id and partition."""
     changes: set[tuple[int, int, bool]] = field(default_factory=set)
     short: list[Shortfall] = field(default_factory=list)
     undecodable: list[Undecodable] = field(default_factory=list)
-    cut: dict[int, Look] = field(default_factory=dict)
+    cut: dict[tuple[str, int], Lane] = field(default_factory=dict)
     lost: set[Lost] = field(default_factory=set)
     turned: list[Switch] = field(default_factory=list)
     ends: dict[tuple[int, str], dict[str, Tail]] = field(default_factory=dict)
@@ -67,13 +70,16 @@ class Gathered:
         self.steady.counts = self.counts = {**dict.fromkeys(names, 0), **self.steady.counts}
 
     def take(self, seen: Look, stretch: Slice) -> None:
-        """One partition of one stretch."""
-        self.beats.setdefault(seen.partition, []).append(seen.beats)
+        """One partition group of one stretch."""
         self.undecodable += seen.undecodable
-        self.short += shortfalls(seen.partition, seen.beats, seen.stamps, stretch, seen.begun)
-        if seen.cut is not None:
-            self.cut.setdefault(seen.partition, seen)
         self.lost.update(seen.lost)
+        for lane in seen.lanes:
+            place = lane.topic_id, lane.partition
+            self.beats.setdefault(place, []).append(lane.beats)
+            short = shortfalls(lane.partition, lane.beats, lane.stamps, stretch, lane.begun)
+            self.short += [replace(one, topic_id=lane.topic_id) for one in short]
+            if lane.cut:
+                self.cut.setdefault(place, lane)
         self.steady.take(seen, stretch, tuple(self.backfills))
         self.twins.take(seen.judged, stretch)
         status = seen.judged.get("status")
@@ -131,7 +137,7 @@ class Gathered:
     ) -> Iterator[Finding]:
         """All findings but of what Kafka has deleted. `entries`: what stands in quarantine."""
         lives = [life for life in known_lives if life.vendor == self.vendor]
-        beats = {p: concat("heartbeat", parts) for p, parts in self.beats.items()}
+        beats = {place: concat("heartbeat", parts) for place, parts in self.beats.items()}
         together = concat("heartbeat", beats.values())
         out, notes = outages(together, lives, self.changes, self.of, now)
         self.notes += notes
@@ -143,7 +149,7 @@ class Gathered:
         heard = listening(lives, files, out, max(self.of.end, now))
         facts = Facts(
             quarantined=entries, undecodable=self.undecodable, short=self.short, unheard=unheard(out, heard),
-            heard=[span for spans in heard.values() for span in spans],
+            heard=[span for spans in heard.values() for span in spans], counts=self.topics,
         )  # fmt: skip
         self.counts["gaps"] = len(self.missing)
         for partition, gap in self.missing:
@@ -204,11 +210,11 @@ class Gathered:
         )  # fmt: skip
 
     def _of_lone_beats(
-        self, beats: dict[int, Columns], lives: list[Life], out: list[Outage]
+        self, beats: dict[tuple[str, int], Columns], lives: list[Life], out: list[Outage]
     ) -> Iterator[Finding]:
         """Heartbeats that one partition lacks and the others have: Kafka did not get them, or lost them."""
         everywhere = {(o.src, o.start, o.end) for o in out}
-        for p, own in beats.items():
+        for (_, p), own in beats.items():
             for one in (o for life in lives for o in late(own, life)):
                 spans = [(s, e) for src, s, e in everywhere if src == one.src]
                 alone = not any(s <= one.start and one.end <= e for s, e in spans)

@@ -48,6 +48,7 @@ class Shortfall:
     start: int
     end: int
     messages: int
+    topic_id: str = ""
 
 
 def shortfalls(

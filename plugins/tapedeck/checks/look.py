@@ -1,20 +1,21 @@
-"""What one partition's log says of a slice, as far as checks need it: chains, heartbeats, non-messages."""
+"""What a partition group's log says of a slice, as checks need it: chains, heartbeats, non-messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from msgspec import structs
 
 from tapedeck.columns import COMMON, Array, Columns, concat, different, empty
 from tapedeck.log import client
-from tapedeck.log.decode import Undecodable, decode_records
+from tapedeck.log.decode import Decoded, Undecodable, decode_records
 from tapedeck.log.judge import Judged, judge
 from tapedeck.log.lost import Lost
 from tapedeck.log.plan import Plan, Range
-from tapedeck.log.read import read
+from tapedeck.log.read import Records, read
+from tapedeck.partitions import homes
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 
@@ -24,58 +25,73 @@ KEPT = ("symbol", *COMMON, "snapshot", "code", "topic", "offset")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """All that was read of a partition: the slice, its margins, and LEAD records before.
+class Lane:
+    """What was read of one partition of a live topic.
 
-    Messages have only the columns that checks need. `stamps`: by source, the sorted distinct receipt times
-    of its messages. `begun`: by source, since when every record of it was read. `cut`: Kafka has deleted
-    records of the slice; `low` is then the first offset left, `oldest` its time (ns), or the slice's end.
-    `lost`: what Kafka lacks besides.
+    `stamps`: by source, the sorted distinct receipt times of the messages, of whatever topic, whose symbols
+    live in this partition. `begun`: by source, since when every record of it here was read. `cut`: Kafka has
+    deleted records of the slice; `low` is the first offset left, `oldest` its time (ns), or the slice's end.
+    """
+
+    topic: str
+    topic_id: str
+    partition: int
+    beats: Columns
+    stamps: dict[int, Array]
+    begun: dict[int, int]
+    cut: bool
+    low: int
+    oldest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that was read of a partition group: the slice, its margins, and LEAD records before.
+
+    Messages have only the columns that checks need. `beats` are those of all its live partitions,
+    `lost` what Kafka lacks though it never deleted it.
     """
 
     partition: int
     judged: dict[str, Judged]
     beats: Columns
     undecodable: list[Undecodable]
-    stamps: dict[int, Array]
-    begun: dict[int, int]
-    cut: Range | None
-    low: int
-    oldest: int
+    lanes: tuple[Lane, ...]
     lost: tuple[Lost, ...] = ()
 
 
 def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
-    """Read one partition of a plan. Raises Incomplete where Kafka deleted some of it meanwhile."""
+    """Read one partition group of a plan. Raises Incomplete where Kafka deleted some of it meanwhile."""
     found: dict[str, list[Columns]] = {}
-    beats: list[Columns] = []
     voids: list[Columns] = []
     signs: list[Columns] = []
     bad: list[Undecodable] = []
-    begun: dict[int, int] = {}
     lost: list[Lost] = []
     ranges, lows = _with_lead(settings, plan.of(partition))
-    cut = next((r for r in ranges if r.start_reason == "expired"), None)
-    oldest = of.end
+    live = {r: _Reading(of.end) for r in ranges if r.start_reason != "extent"}
     for records in read(settings, ranges, lost=lost.append):
-        decoded = decode_records(records, plan.partitions)
+        decoded = decode_records(records, plan.count_of(records.range))
         bad += [u for u in decoded.undecodable if of.start <= u.timestamp_ms * 1_000_000 < of.end]
-        live = records.range.start_reason != "extent"
-        if live and cut is not None and len(records):
-            oldest = min(oldest, int(records.timestamps_ms.min()) * 1_000_000)
+        if records.range in live:
+            live[records.range].take(records, decoded)
         for kind, columns in decoded.messages.items():
             found.setdefault(kind, []).append(_lean(columns))
-            if live:
-                _since(begun, columns, records.range.start == 0)
-        if decoded.heartbeats is not None and live:
-            beats.append(decoded.heartbeats)
-            _since(begun, decoded.heartbeats, records.range.start == 0)
         if decoded.voids is not None:
             voids.append(decoded.voids)
         if decoded.signs is not None:
             signs.append(decoded.signs)
     whole = {kind: concat(kind, parts) for kind, parts in found.items()}
     backfills = frozenset(r.number for r in ranges if r.start_reason == "extent")
+    lanes = tuple(
+        Lane(
+            topic=r.topic, topic_id=r.topic_id, partition=r.partition,
+            beats=concat("heartbeat", one.beats) if one.beats else empty("heartbeat"),
+            stamps=_stamps(_living_in(whole, r.partition, plan.count_of(r), grown=len(live) > 1)),
+            begun=one.begun, cut=r.start_reason == "expired", low=lows[r.topic, r.partition],
+            oldest=one.oldest,
+        )
+        for r, one in live.items()
+    )  # fmt: skip
     return Look(
         partition=partition,
         judged=judge(
@@ -85,25 +101,47 @@ def look(settings: Settings, plan: Plan, partition: int, of: Slice) -> Look:
             backfills,
             concat("heartbeat", signs),
         ),
-        beats=concat("heartbeat", beats) if beats else empty("heartbeat"),
+        beats=concat("heartbeat", [lane.beats for lane in lanes]),
         undecodable=bad,
-        stamps=_stamps(whole),
-        begun=begun,
-        cut=cut,
-        low=lows[cut.topic] if cut else 0,
-        oldest=oldest,
+        lanes=lanes,
         lost=tuple(lost),
     )
 
 
-def _with_lead(settings: Settings, ranges: Sequence[Range]) -> tuple[list[Range], dict[str, int]]:
+@dataclass(slots=True)
+class _Reading:
+    """What is gathered of one live partition while it is read."""
+
+    oldest: int
+    beats: list[Columns] = field(default_factory=list)
+    begun: dict[int, int] = field(default_factory=dict)
+
+    def take(self, records: Records, decoded: Decoded) -> None:
+        if len(records):
+            self.oldest = min(self.oldest, int(records.timestamps_ms.min()) * 1_000_000)
+        for columns in decoded.messages.values():
+            _since(self.begun, columns, records.range.start == 0)
+        if decoded.heartbeats is not None:
+            self.beats.append(decoded.heartbeats)
+            _since(self.begun, decoded.heartbeats, records.range.start == 0)
+
+
+def _living_in(whole: dict[str, Columns], partition: int, count: int, grown: bool) -> dict[str, Columns]:
+    """The messages whose symbols live in a partition of a topic of so many; all where there is no other."""
+    if not grown:
+        return whole
+    here = {kind: homes(c.symbols, c["symbol"], count) == partition for kind, c in whole.items()}
+    return {kind: columns.take(here[kind]) for kind, columns in whole.items()}
+
+
+def _with_lead(settings: Settings, ranges: Sequence[Range]) -> tuple[list[Range], dict[client.Place, int]]:
     """The ranges, live ones begun LEAD records earlier as far as Kafka still has them; first offsets."""
     bounds = client.bounds(settings, [(r.topic, r.partition) for r in ranges])
-    lows = {topic: low for (topic, _), (low, _) in bounds.items()}
+    lows = {place: low for place, (low, _) in bounds.items()}
     wide = [
         r
         if r.start_reason == "extent"
-        else structs.replace(r, start=min(r.start, max(lows[r.topic], r.start - LEAD)))
+        else structs.replace(r, start=min(r.start, max(lows[r.topic, r.partition], r.start - LEAD)))
         for r in ranges
     ]
     return wide, lows

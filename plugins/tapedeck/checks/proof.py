@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tapedeck import digest
 from tapedeck.message import KINDS
+from tapedeck.partitions import MOST
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database, ledger, tallies
@@ -56,11 +57,13 @@ def prove(
     settings: Settings,
     libraries: Mapping[str, Library],
     spans: Mapping[str, Slice],
+    *,
+    groups: int,
     partition: int | None = None,
 ) -> Proof:
-    """Hold the ledger against the tallies, for whole windows of each kind, in one or in all partitions.
+    """Hold the ledger against the tallies, for whole windows of each kind, in one or in all partition groups.
 
-    Of one vendor. Partitions of all topics must be numbered alike. Raises Unavailable.
+    Of one vendor, whose log has so many groups. Raises Unavailable.
     """
     vendor = next(iter(libraries.values())).vendor
     known = [span for span in spans.values() if span.end > span.start]
@@ -69,12 +72,12 @@ def prove(
     bad = entered = 0
     if known:
         wide = Slice(min(s.start for s in known), max(s.end for s in known))
-        log, rows = ledger.sums(settings, vendor, libraries, spans, partition)
+        log, rows = ledger.sums(settings, vendor, libraries, spans, groups=groups, group=partition)
         inner = Slice(max(s.start for s in known), min(s.end for s in known))
         stamps = rows["minute"] * ledger.MINUTE_NS
         bad = int(rows["messages"][(stamps >= inner.start) & (stamps < inner.end)].sum())
         with database.answering(settings):
-            entered = _entered(settings, vendor, inner, partition) if bad else 0
+            entered = _entered(settings, vendor, inner, groups, partition) if bad else 0
             for one in tallies.read(libraries.values(), wide, partition=partition):
                 if spans[one.kind].start <= one.start < spans[one.kind].end:
                     sums[one.kind, one.partition, one.start] = one.tallies
@@ -91,12 +94,12 @@ def prove(
     return Proof(by_kind, arctic, differing, bad, entered, said)
 
 
-def _entered(settings: Settings, vendor: str, of: Slice, partition: int | None) -> int:
+def _entered(settings: Settings, vendor: str, of: Slice, groups: int, partition: int | None) -> int:
     query: dict[str, object] = {
         "vendor": vendor, "timestamp_ms": {"$gte": of.start // 1_000_000, "$lt": of.end // 1_000_000},
     }  # fmt: skip
     if partition is not None:
-        query["partition"] = partition
+        query["partition"] = {"$in": list(range(partition, MOST, groups))}
     return database.collection(settings, "undecodable").count_documents(query)
 
 

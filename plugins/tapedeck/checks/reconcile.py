@@ -216,13 +216,12 @@ def _proven(
     deleted the ledger stands.
     """
     pins = meta.read(settings).topics(order.vendor)
-    alike = len({pin.partitions for pin in pins.log}) == 1
-    if not alike or not proof.can_prove(libraries) or _has_open(settings, order):
+    if not proof.can_prove(libraries) or _has_open(settings, order):
         return None
     if ledger.catch_up(settings, order.vendor, plan.of(partition), pins.log):
         return None
     spans, notes = spans_to_judge(settings, plan, partition, libraries, order.slice, expired=True)
-    found = proof.prove(settings, libraries, spans, partition)
+    found = proof.prove(settings, libraries, spans, groups=pins.groups, partition=partition)
     if not found.holds:
         return None
     kept, duplicates, voided = (sum(t[i].messages for t in found.arctic.values()) for i in range(3))

@@ -3,7 +3,7 @@ otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tapedeck import digest
 from tapedeck.columns import Array, Columns
+from tapedeck.partitions import partition_of
 from tapedeck.rows import messages_of
 from tapedeck.slices import format_time
 
@@ -21,7 +22,7 @@ SHOWN = 5
 
 class Row(Struct, frozen=True, kw_only=True):
     """One message that differs: what the log and what Arctic say of it; only the fields that differ where
-    both have it. `topic` is its number in md.meta."""
+    both have it. `topic` is its number in md.meta, `partition` -1 where md.meta names that topic no more."""
 
     sort: str
     """`missing` in Arctic, `extra` in Arctic, or `different`."""
@@ -73,10 +74,10 @@ class Diff(Struct, frozen=True, kw_only=True):
         return self.missing + self.extra + self.different
 
 
-def diff(log: Columns, arctic: Columns, partition: int) -> Diff:
+def diff(log: Columns, arctic: Columns, symbol: str, counts: Mapping[int, int]) -> Diff:
     """Hold a window's messages as the log has them against those that Arctic holds, both of one symbol.
 
-    A message that Arctic holds twice is once extra.
+    `counts`: by topic number, how many partitions it has. A message that Arctic holds twice is once extra.
     """
     ours, theirs = _keys(log), _keys(arctic)
     order = np.argsort(theirs, kind="stable")
@@ -89,9 +90,9 @@ def diff(log: Columns, arctic: Columns, partition: int) -> Diff:
     right = once[right]
     changed = _differ(log.take(left), arctic.take(right))
     rows = [
-        *_rows("missing", log, missing, partition),
-        *_rows("extra", arctic, extra, partition),
-        *_changed(log, left[changed], arctic, right[changed], partition),
+        *_rows("missing", log, missing, symbol, counts),
+        *_rows("extra", arctic, extra, symbol, counts),
+        *_changed(log, left[changed], arctic, right[changed], symbol, counts),
     ]
     return Diff(missing=len(missing), extra=len(extra), different=int(changed.sum()), rows=rows)
 
@@ -108,26 +109,30 @@ def _differ(log: Columns, arctic: Columns) -> Array:
     return differ
 
 
-def _rows(sort: str, columns: Columns, which: Array, partition: int) -> Iterator[Row]:
+def _rows(sort: str, columns: Columns, which: Array, symbol: str, counts: Mapping[int, int]) -> Iterator[Row]:
     few = columns.take(which[:SHOWN])
     for i, said in enumerate(values(few)):
         log, arctic = (said, None) if sort == "missing" else (None, said)
-        yield _row(sort, few, i, partition, log, arctic)
+        yield _row(sort, few, i, symbol, counts, log, arctic)
 
 
-def _changed(log: Columns, left: Array, arctic: Columns, right: Array, partition: int) -> Iterator[Row]:
+def _changed(
+    log: Columns, left: Array, arctic: Columns, right: Array, symbol: str, counts: Mapping[int, int]
+) -> Iterator[Row]:
     mine, theirs = log.take(left[:SHOWN]), arctic.take(right[:SHOWN])
     for i, (a, b) in enumerate(zip(values(mine), values(theirs), strict=True)):
         names = [name for name in a if a[name] != b.get(name)]
-        yield _row("different", mine, i, partition, {n: a[n] for n in names}, {n: b[n] for n in names})
+        yield _row("different", mine, i, symbol, counts, {n: a[n] for n in names}, {n: b[n] for n in names})
 
 
 def _row(
-    sort: str, columns: Columns, i: int, partition: int, log: dict[str, Any] | None,
-    arctic: dict[str, Any] | None,
+    sort: str, columns: Columns, i: int, symbol: str, counts: Mapping[int, int],
+    log: dict[str, Any] | None, arctic: dict[str, Any] | None,
 ) -> Row:  # fmt: skip
+    topic = int(columns["topic"][i])
+    home = partition_of(symbol, counts[topic]) if topic in counts else -1
     return Row(
-        sort=sort, topic=int(columns["topic"][i]), partition=partition, offset=int(columns["offset"][i]),
+        sort=sort, topic=topic, partition=home, offset=int(columns["offset"][i]),
         ts_recv=format_time(int(columns["ts_recv"][i])), log=log, arctic=arctic,
     )  # fmt: skip
 

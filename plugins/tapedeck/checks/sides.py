@@ -1,4 +1,4 @@
-"""Level 1: what the log and what Arctic hold of a partition, by kind: counts and digests.
+"""Level 1: what the log and what Arctic hold of a partition group, by kind: counts and digests.
 
 `log_side` reads the log; a coverage ledger of it (DESIGN §4) may answer in its place. `arctic_side` sums
 what the documents say of themselves.
@@ -48,7 +48,7 @@ class Sides:
 
 
 def of_partition(plan: Plan, partition: int) -> Plan:
-    """The plan's part of one partition."""
+    """The plan's part of one partition group."""
     return structs.replace(plan, ranges=plan.of(partition), claims=plan.claimed(partition))
 
 
@@ -103,7 +103,7 @@ def spans_to_judge(
     if first > of.start:
         notes.append(f"partition {partition}: Kafka has deleted part of the slice; there Arctic stands alone")
     saved = positions.read(settings, plan.vendor)
-    own = [position for (_, p), position in saved.items() if p == partition]
+    own = [position for (_, p), position in saved.items() if p % plan.partitions == partition]
     spans, now = {}, time.time_ns()
     for kind, one in libraries.items():
         windows = one.windows(of)
@@ -121,13 +121,13 @@ def _held_from(settings: Settings, plan: Plan, partition: int) -> int:
     if partition not in plan.expired:
         return 0
     cut = [r for r in plan.of(partition) if r.start_reason == "expired"]
-    bounds = client.bounds(settings, [(r.topic, partition) for r in cut])
+    bounds = client.bounds(settings, [(r.topic, r.partition) for r in cut])
     known = meta.read(settings)
     latest = 0
     for r in cut:
-        low, high = bounds[r.topic, partition]
+        low, high = bounds[r.topic, r.partition]
         head = structs.replace(r, start=low, stop=min(low + HEAD, high))
         sources = {life.src for life in known.lives if life.topic_id == r.topic_id}
-        shown = first_shown(settings, [head], sources, 0).get(partition, {})
+        shown = first_shown(settings, [head], sources, 0).get(r.partition, {})
         latest = max([latest, *(one.ts_recv for one in shown.values())]) if shown else plan.slice.end
     return latest + plan.margin

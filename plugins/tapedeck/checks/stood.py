@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from tapedeck.checks.gaps import Head, Tail, tails
 from tapedeck.log.meta import VendorTopics
+from tapedeck.partitions import of_groups
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database, documents, library, positions
@@ -23,7 +24,8 @@ def stood_before(
     Only of the same source: where another one recorded before, a chain begins with each.
     """
     saved = positions.read(settings, vendor)
-    known = [saved[pin.id, partition] for pin in pins.live if (pin.id, partition) in saved]
+    lanes = [(pin.id, p) for pin in pins.live for p in of_groups([partition], pins.groups, pin.partitions)]
+    known = [saved[lane] for lane in lanes if lane in saved]
     closed = min((position.closed.get(kind, 0) for position in known), default=0)
     one = library.named(settings, f"{vendor}.{kind}")
     found: dict[str, Tail] = {}

@@ -108,6 +108,7 @@ def differing(
     difference.
     """
     pins = meta.read(settings).topics(plan.vendor)
+    counts = {pin.number: pin.partitions for pin in pins.log}
     found: list[Difference] = []
     for kind, span in spans.items():
         one = libraries[kind]
@@ -130,7 +131,7 @@ def differing(
                 for key in sorted(keys if only is None else keys & only):
                     built = builds.get(key[1])
                     difference = _compare(
-                        key, window, partition, built.kept if built else empty(kind),
+                        key, window, counts, built.kept if built else empty(kind),
                         built.tallies if built else NOTHING, held.get(key, Held()),
                     )  # fmt: skip
                     if difference is not None:
@@ -155,13 +156,13 @@ def _portions(
 
 
 def _compare(
-    key: Key, window: Slice, partition: int, kept: Columns, log: Tallies, held: Held
+    key: Key, window: Slice, counts: Mapping[int, int], kept: Columns, log: Tallies, held: Held
 ) -> Difference | None:
     kind, symbol, _ = key
     rows = ordered(concat(kind, held.kept)) if held.kept else empty(kind)
     if log == held.says and not held.damage and tally_of(rows) == log[0]:
         return None
-    changes = diff(kept, rows, partition)
+    changes = diff(kept, rows, symbol, counts)
     if not held.ids:
         why = "Arctic has no document of this window"
     elif held.damage:

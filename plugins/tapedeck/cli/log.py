@@ -1,4 +1,4 @@
-"""`tapedeck cat`, `tail`, `topics`: the log by time."""
+"""`tapedeck cat`, `tail`: the log by time."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from tapedeck import endpoints, settings
 from tapedeck.cli.progress import bar
-from tapedeck.cli.show import FOLLOWING, FORMATS, aligned, check_out, output, reader_gone, writer
+from tapedeck.cli.show import FOLLOWING, FORMATS, check_out, output, reader_gone, writer
 from tapedeck.errors import BadInput, NothingRecorded
 from tapedeck.jobs.known import check_known
-from tapedeck.log import meta
 from tapedeck.log import timeline as timelines
-from tapedeck.log.complete import CompleteThrough, complete_through
 from tapedeck.log.coverage import coverage
-from tapedeck.log.inventory import TopicState, inventory
 from tapedeck.log.marks import Mark
 from tapedeck.log.plan import Plan, from_json
 from tapedeck.log.quarantine import count as count_quarantined
@@ -255,80 +251,3 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while chunk := list(islice(source, size)):
         yield chunk
-
-
-@click.command()
-@click.argument("vendor", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
-def topics(vendor: str | None, as_json: bool) -> None:
-    """List each vendor's topics, and up to when its log is complete.
-
-    "records" counts heartbeats too. "~" before bytes: the mean of each partition's first and last 200
-    records times their number, before compression (what lies on the disk is less). "left": until Kafka
-    deletes the first record. Complete-through is the least time that an open collector has shown in a
-    partition; the collector that holds it back is named.
-
-    \b
-    Examples:
-      tapedeck topics
-      tapedeck topics binance_usdm --json
-    """
-    deck = endpoints.resolve(settings.load())
-    if vendor:
-        deck.vendor(vendor)
-    recorded = {pin.vendor for pin in meta.read(deck).pins.values()}
-    wanted = [vendor] if vendor else sorted(recorded & set(deck.vendors))
-    states = {name: inventory(deck, name) for name in wanted}
-    through = {name: complete_through(deck, name) for name in wanted}
-    if as_json:
-        click.echo(json.dumps({
-            "vendors": msgspec.to_builtins(states), "complete_through": msgspec.to_builtins(through)
-        }))  # fmt: skip
-        return
-    if not states:
-        click.echo("no vendor is recorded yet")
-        return
-    head = ("topic", "role", "parts", "records", "bytes", "first (UTC)", "last", "left", "src")
-    rows = [_topic(state) for of_vendor in states.values() for state in of_vendor]
-    for line in aligned(head, rows, right={2, 3, 4, 7}):
-        click.echo(line)
-    for name, whole in through.items():
-        click.echo(_complete(name, whole))
-
-
-def _topic(state: TopicState) -> tuple[str, ...]:
-    first, last = (format_time(ms * 1_000_000) if ms else "" for ms in (state.first_ms, state.last_ms))
-    left = "for ever" if state.retention_ms is None else "" if state.left_ms is None else _span(state.left_ms)
-    return (
-        state.topic, state.role, str(state.partitions), f"{state.records:,}",
-        f"~{_bytes(state.bytes)}" if state.records else "0", first, last, left,
-        ", ".join(map(str, state.sources)),
-    )  # fmt: skip
-
-
-def _complete(vendor: str, whole: CompleteThrough) -> str:
-    if whole.time is None:
-        return f"{vendor}: no collector is open, nobody is waited for"
-    behind = sorted({one.by for one in whole.partitions if one.by is not None} - {whole.by})
-    held = [one.partition for one in whole.partitions if one.time == whole.time]
-    where = f" in partition {held[0]}" if len(held) == 1 < len(whole.partitions) else ""
-    others = f"; in others by {', '.join(map(str, behind))}" if behind else ""
-    return (
-        f"{vendor}: complete through {format_time(whole.time)}, held back by collector {whole.by}{where}"
-        f"{others}"
-    )
-
-
-def _bytes(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
-
-
-def _span(ms: int) -> str:
-    """`6 d 3 h`, `3 h 12 min`, `12 min`."""
-    minutes = max(0, ms) // 60_000
-    days, hours = minutes // 1440, minutes // 60 % 24
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

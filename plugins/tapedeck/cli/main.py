@@ -17,7 +17,7 @@ VERBS = {
     "simulate": "simulate",
     "collect": "collect", "load": "collect", "tape": "collect", "quarantine": "quarantine",
     "write": "store", "read": "store", "store": "store",
-    "cat": "log", "tail": "log", "topics": "log",
+    "cat": "log", "tail": "log", "topics": "topics",
     "replay": "jobs", "backfill": "jobs", "void": "jobs",
     "receipts": "jobs",
     "gaps": "checks", "reconcile": "checks", "findings": "findings",

@@ -14,7 +14,7 @@ from tapedeck.checks.findings import Finding
 from tapedeck.checks.gathered import Gathered
 from tapedeck.checks.heard import NOTHING, Heard
 from tapedeck.checks.limits import LIMITS, Limits
-from tapedeck.checks.look import Look
+from tapedeck.checks.look import Lane, Look
 from tapedeck.checks.silence import Usual
 from tapedeck.checks.steadiness import Steadiness
 from tapedeck.columns import Columns, empty
@@ -105,9 +105,13 @@ def steady(take: Take, played: Played, usuals: Clean, limits: Limits = LIMITS) -
     gathered = Gathered(take.vendor, take.of, MARGIN, Steadiness(take.of, usuals, GRACE, limits))
     parts = [c["ts_recv"] for c in played.columns.values()]
     stamps = np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+    lane = Lane(
+        topic="", topic_id="", partition=0, beats=played.beats(), stamps={SRC: stamps}, begun={SRC: 0},
+        cut=False, low=0, oldest=take.of.end,
+    )  # fmt: skip
     look = Look(
-        partition=0, judged=judge(dict(played.columns), None, MARGIN), beats=played.beats(), undecodable=[],
-        stamps={SRC: stamps}, begun={SRC: 0}, cut=None, low=0, oldest=take.of.end,
+        partition=0, judged=judge(dict(played.columns), None, MARGIN), beats=lane.beats, undecodable=[],
+        lanes=(lane,),
     )  # fmt: skip
     gathered.take(look, take.of)
     found = gathered.found(played.lives(take.vendor), (), (), take.of.end)

@@ -16,7 +16,7 @@ from tapedeck.log.read import Records
 from tapedeck.log.reading import judged_part, stretches
 from tapedeck.log.resolve import resolve
 from tapedeck.packed import Packed, join
-from tapedeck.partitions import partition_of
+from tapedeck.partitions import homes, partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 
@@ -64,8 +64,8 @@ class Kept:
     voided: int
     undecodable: int
 
-    columns: tuple[tuple[int, Columns], ...] = ()
-    """The messages themselves, unordered, each part with the partition that it was read from."""
+    columns: tuple[Columns, ...] = ()
+    """The messages themselves, unordered."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -105,19 +105,20 @@ def kept(
     Only of `symbols` (all where empty) and `kinds`. `seen` is shown every batch of records as it is read.
     Raises what `log.read.read` raises.
     """
-    sources = [p for p in share.sources(plan.partitions) if plan.of(p)]
-    part = structs.replace(plan, ranges=tuple(r for r in plan.ranges if r.partition in sources))
+    part = structs.replace(
+        plan,
+        ranges=tuple(r for r in plan.ranges if r.partition in share.sources(plan.count_of(r))),
+        claims=tuple(c for c in plan.claims if c.partition in share.sources(c.count or plan.partitions)),
+    )
     if not part.records:
         return
     for stretch in stretches(part):
-        here = part
-        if stretch != plan.slice:
-            here = resolve(settings, plan.vendor, stretch, partitions=sources, within=plan)
-        yield _stretch(settings, here, share, sources, stretch, symbols, kinds, seen)
+        here = part if stretch == plan.slice else resolve(settings, plan.vendor, stretch, within=part)
+        yield _stretch(settings, here, share, stretch, symbols, kinds, seen)
 
 
 def _stretch(
-    settings: Settings, plan: Plan, share: Share, sources: Sequence[int], of: Slice,
+    settings: Settings, plan: Plan, share: Share, of: Slice,
     symbols: frozenset[str], kinds: Sequence[str], seen: Callable[[Records], object],
 ) -> Kept:  # fmt: skip
     raw: list[Records] = []
@@ -126,27 +127,37 @@ def _stretch(
         raw.append(records)
         seen(records)
 
-    found: list[tuple[int, Columns]] = []
+    found: list[Columns] = []
+    counts = {r.topic_id: plan.count_of(r) for r in plan.ranges}
+    numbered = {r.number: plan.count_of(r) for r in plan.ranges}
     duplicates = voided = undecodable = 0
-    for source in sources:
-        part = judged_part(settings, plan, source, of, symbols, kinds, seen=see)
+    for group in plan.groups:
+        part = judged_part(settings, plan, group, of, symbols, kinds, seen=see)
         for judged in part.judged.values():
-            found.append((source, share.of(judged.kept)))
+            found.append(share.of(judged.kept))
             duplicates += len(share.of(judged.duplicates))
             voided += len(share.of(judged.voided))
-        if share.answers_for(source, plan.partitions):
-            undecodable += len(part.undecodable)
-    ts_recv = _joined([columns["ts_recv"] for _, columns in found])
-    topic = _joined([columns["topic"].astype(np.int64) for _, columns in found])
-    offset = _joined([columns["offset"] for _, columns in found])
-    partition = _joined([np.full(len(columns), source, np.int64) for source, columns in found])
+        undecodable += sum(share.answers_for(u.partition, counts[u.topic_id]) for u in part.undecodable)
+    ts_recv = _joined([columns["ts_recv"] for columns in found])
+    topic = _joined([columns["topic"].astype(np.int64) for columns in found])
+    offset = _joined([columns["offset"] for columns in found])
+    partition = _joined([_partitions(columns, numbered) for columns in found])
     order = np.lexsort((offset, topic, ts_recv))
     keys, values, times = _Raw(raw).take(topic[order], partition[order], offset[order])
     return Kept(
         slice=of, ts_recv=ts_recv[order], timestamps_ms=times, keys=keys, values=values,
-        digest=digest.add(*(digest.digest(columns) for _, columns in found)),
+        digest=digest.add(*(digest.digest(columns) for columns in found)),
         duplicates=duplicates, voided=voided, undecodable=undecodable, columns=tuple(found),
     )  # fmt: skip
+
+
+def _partitions(columns: Columns, counts: dict[int, int]) -> Array:
+    """From which partition each message was read; `counts`: by topic number, how many it has."""
+    found = np.zeros(len(columns), np.int64)
+    for number in np.unique(columns["topic"]).tolist():
+        here = columns["topic"] == number
+        found[here] = homes(columns.symbols, columns["symbol"][here], counts[number])
+    return found
 
 
 def _joined(arrays: list[Array]) -> Array:

@@ -153,7 +153,8 @@ class _Source:
 
 def _rebuilt(settings: Settings, vendor: str, progress: Progress) -> tuple[int, int, int]:
     """Records that can be decoded now, those that can't, and windows written anew."""
-    pins = {pin.id: pin for pin in meta.read(settings).topics(vendor).log}
+    known = meta.read(settings).topics(vendor)
+    pins = {pin.id: pin for pin in known.log}
     standing = undecodable.standing(settings, vendor)
     decoded = windows = 0
     for (topic_id, partition), group in groupby(standing, key=lambda u: (u.topic_id, u.partition)):
@@ -163,7 +164,7 @@ def _rebuilt(settings: Settings, vendor: str, progress: Progress) -> tuple[int, 
         spans = [(span, entered[offset]) for offset, span in sound.items()]
         for near in _near(sorted(spans, key=lambda one: one[0]), lambda one: one[0].start):
             of = Slice(near[0][0].start, max(span.end for span, _ in near))
-            windows += rebuild(settings, vendor, of, [partition], by="redrive").written
+            windows += rebuild(settings, vendor, of, [partition % known.groups], by="redrive").written
             undecodable.mark(settings, [u for _, u in near], datetime.now(UTC))
         decoded += len(sound)
         progress(len(entered))

@@ -30,7 +30,6 @@ from tapedeck.log.plan import Plan
 from tapedeck.log.resolve import resolve
 from tapedeck.log.timeline import timeline
 from tapedeck.message import KINDS, check_kinds, check_symbol
-from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 
@@ -85,8 +84,7 @@ def prepare(
         plan = raw.plan_of(vendor, of, raw.folder_of(settings, vendor, folder))
     else:
         _check_symbols(settings, vendor, of, wanted)
-        partitions = sorted({partition_of(symbol, count) for symbol in wanted}) or None
-        plan = resolve(settings, vendor, target.reads(), partitions=partitions)
+        plan = resolve(settings, vendor, target.reads(), symbols=wanted)
         if plan.expired and not partial:
             raise BadInput(
                 f"Kafka has deleted records of {vendor} {of} (partitions "

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec import structs
+
 from tapedeck.errors import BadInput
 from tapedeck.jobs.checkpoint import Checkpoint
 from tapedeck.jobs.clock import Clock
@@ -35,7 +37,8 @@ class ArcticTarget:
     refuses_late = False
 
     def __init__(self, settings: Settings, order: Order, known: Meta) -> None:
-        self._settings, self.order = settings, order
+        groups = known.topics(order.vendor).groups  # a window is built of one partition group
+        self._settings, self.order = settings, structs.replace(order, partitions=groups)
         self._prefix = order.to.removeprefix(SCHEME)
         if not _PREFIX.fullmatch(self._prefix):
             raise BadInput(

@@ -145,7 +145,7 @@ class ParquetTarget:
                     counts += (len(stretch), stretch.duplicates, stretch.voided, stretch.undecodable)
                     digests.append(stretch.digest)
                     for kind in order.kinds:
-                        found = [columns for _, columns in stretch.columns if columns.kind == kind]
+                        found = [columns for columns in stretch.columns if columns.kind == kind]
                         files.add(concat(kind, found).in_order() if found else None)
                 held.check()
                 written = files.finish()

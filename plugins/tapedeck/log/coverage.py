@@ -87,19 +87,20 @@ def listened(signs: Iterable[Sign]) -> list[Slice]:
 
 
 def _signs(settings: Settings, vendor: str, wide: Slice, live: set[str]) -> dict[int, list[Sign]]:
-    """Heartbeats and changes of connection by source, from the partition that holds the fewest records."""
+    """Heartbeats and changes of connection by source, from the partitions that hold the fewest records."""
     found: dict[int, list[Sign]] = {}
     if not live:
         return found
-    pins = [pin for pin in topics.verify(settings, vendor).live if pin.id in live]
-    count = pins[-1].partitions
+    known = topics.verify(settings, vendor)
+    pins = [pin for pin in known.live if pin.id in live]
     bounds = client.bounds(settings, [(pin.name, p) for pin in pins for p in range(pin.partitions)])
     held = [
-        sum(high - low for (_, p), (low, high) in bounds.items() if p % count == quiet)
-        for quiet in range(count)
+        sum(high - low for (_, p), (low, high) in bounds.items() if p % known.groups == quiet)
+        for quiet in range(known.groups)
     ]
     plan = resolve(settings, vendor, wide, partitions=[held.index(min(held))])
-    for records in read(settings, _of(plan.ranges, live)):
+    least = {r.topic_id: r for r in sorted(_of(plan.ranges, live), key=lambda r: r.start - r.stop)}
+    for records in read(settings, least.values()):  # each topic's heartbeats are in all its partitions
         for kind, part in decode_batch(records.values).columns.items():
             if kind not in ("heartbeat", "status"):
                 continue

@@ -18,7 +18,7 @@ from confluent_kafka.admin import OffsetSpec
 from msgspec import Struct, structs
 
 from tapedeck import endpoints
-from tapedeck.errors import Mismatch, NothingRecorded
+from tapedeck.errors import BadInput, Mismatch, NothingRecorded
 from tapedeck.log import client, identity
 from tapedeck.settings import Settings
 
@@ -43,6 +43,9 @@ class Life(Struct, frozen=True, kw_only=True, tag="life"):
 
     `since` is the taper's first stamp; `closed` the closing heartbeat's stamp, `closing` the offset
     after it in each partition. `retired`: nobody waits for it any more. All times UTC ns.
+
+    Where the vendor grew while the taper lived, its life closes in the old topic and another begins at the
+    same stamp in the new one, whose `moved` is the taper's first stamp; 0 where nothing moved.
     """
 
     vendor: str
@@ -52,6 +55,12 @@ class Life(Struct, frozen=True, kw_only=True, tag="life"):
     closed: int | None = None
     closing: dict[int, int] = {}
     retired: bool = False
+    moved: int = 0
+
+    @property
+    def taper(self) -> int:
+        """The taper's first stamp, which names the life on the tape."""
+        return self.moved or self.since
 
 
 class Extent(Struct, frozen=True, kw_only=True, tag="extent"):
@@ -71,13 +80,26 @@ class Extent(Struct, frozen=True, kw_only=True, tag="extent"):
     last: int = 0
 
 
-Record = TopicPin | Life | Extent
+class GivenUp(Struct, frozen=True, kw_only=True, tag="given-up"):
+    """A topic that is lost (deleted, made again, resized): its pin stands no longer, nothing is read of it.
+
+    What was built of it stays, since no log can answer for it any more (DESIGN §2.4).
+    """
+
+    topic_id: str
+    vendor: str
+
+
+Record = TopicPin | Life | Extent | GivenUp
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 @dataclass(frozen=True, slots=True)
 class VendorTopics:
-    """A vendor's topics: the live ones oldest first, the backfill and the quarantine topic."""
+    """A vendor's topics: the live ones oldest first, the backfill and the quarantine topic.
+
+    Collectors publish to the last live one; each one's partition count is a multiple of the one's before.
+    """
 
     live: tuple[TopicPin, ...]
     backfill: TopicPin
@@ -87,6 +109,11 @@ class VendorTopics:
     def log(self) -> tuple[TopicPin, ...]:
         """All topics that hold messages."""
         return (*self.live, self.backfill)
+
+    @property
+    def groups(self) -> int:
+        """In how many partition groups the log is read (see `tapedeck.partitions`). It never changes."""
+        return self.backfill.partitions
 
     def numbered(self, number: int) -> TopicPin | None:
         """The pin with that number."""
@@ -98,19 +125,35 @@ class Meta:
     """What `md.meta` said when it was read, in the order it was said."""
 
     pins: dict[str, TopicPin]
+    """By topic id, those that stand."""
     lives: tuple[Life, ...]
     extents: tuple[Extent, ...]
+    given_up: tuple[TopicPin, ...] = ()
+    """Pins that stood once, oldest first."""
 
     def topics(self, vendor: str) -> VendorTopics:
-        """The vendor's topics. Raises NothingRecorded where nothing ever was of it."""
-        pins = sorted((p for p in self.pins.values() if p.vendor == vendor), key=lambda p: p.number)
-        by_role = {role: [p for p in pins if p.role == role] for role in ("live", "backfill", "quarantine")}
-        if not all(by_role.values()):
-            raise NothingRecorded(
-                f"nothing is recorded of {vendor} yet: run `tapedeck collect {vendor}` or "
-                f"`tapedeck load {vendor} FILE…`"
-            )
-        return VendorTopics(tuple(by_role["live"]), by_role["backfill"][-1], by_role["quarantine"][-1])
+        """The vendor's topics. Raises NothingRecorded where nothing ever was of it, BadInput where the last
+        topic of a role was given up.
+
+        Of two that let a vendor grow at once the first is heeded: a live topic counts only if its partition
+        count is a multiple of the one's before.
+        """
+        live: list[TopicPin] = []
+        for pin in self.in_role(vendor, "live"):
+            if not live or pin.partitions % live[-1].partitions == 0:
+                live.append(pin)
+        backfill, quarantine = self.in_role(vendor, "backfill"), self.in_role(vendor, "quarantine")
+        if not (live and backfill and quarantine):
+            how = f"run `tapedeck collect {vendor}` or `tapedeck load {vendor} FILE…`"
+            if lost := ", ".join(pin.name for pin in self.given_up if pin.vendor == vendor):
+                raise BadInput(f"{lost} was given up, and nothing was made in its place yet: {how}")
+            raise NothingRecorded(f"nothing is recorded of {vendor} yet: {how}")
+        return VendorTopics(tuple(live), backfill[-1], quarantine[-1])
+
+    def in_role(self, vendor: str, role: str) -> list[TopicPin]:
+        """The vendor's pins of a role, oldest first."""
+        pins = (pin for pin in self.pins.values() if (pin.vendor, pin.role) == (vendor, role))
+        return sorted(pins, key=lambda pin: pin.number)
 
     def pin_of(self, name: str) -> TopicPin | None:
         """The newest pin of a topic of that name."""
@@ -160,7 +203,7 @@ class _Kept:
     topic_id: str
     next: int = 0
     pins: dict[str, TopicPin] = field(default_factory=dict)
-    latest: dict[tuple[object, ...], Life | Extent] = field(default_factory=dict)
+    latest: dict[tuple[object, ...], Life | Extent | GivenUp] = field(default_factory=dict)
     meta: Meta = Meta({}, (), ())
 
     def with_more(self, name: str, records: Sequence[tuple[int, bytes]], end: int) -> _Kept:
@@ -180,7 +223,10 @@ class _Kept:
                 latest[_key(record)] = record
         lives = sorted((r for r in latest.values() if isinstance(r, Life)), key=lambda life: life.since)
         extents = tuple(r for r in latest.values() if isinstance(r, Extent))
-        return _Kept(self.topic_id, end, pins, latest, Meta(pins, tuple(lives), extents))
+        lost = {r.topic_id for r in latest.values() if isinstance(r, GivenUp)}
+        stand = {topic_id: pin for topic_id, pin in pins.items() if topic_id not in lost}
+        gone = tuple(pin for topic_id, pin in pins.items() if topic_id in lost)
+        return _Kept(self.topic_id, end, pins, latest, Meta(stand, tuple(lives), extents, gone))
 
 
 _kept: dict[tuple[object, ...], _Kept] = {}
@@ -206,7 +252,9 @@ def _key(record: Record) -> tuple[object, ...]:
     if isinstance(record, TopicPin):
         return ("topic", record.id, uuid.uuid4().hex)
     if isinstance(record, Life):
-        return ("life", record.vendor, record.src, record.since)
+        return ("life", record.vendor, record.src, record.since, record.topic_id)
+    if isinstance(record, GivenUp):
+        return ("given-up", record.topic_id)
     return ("extent", record.id)
 
 

@@ -18,6 +18,7 @@ from tapedeck.log.plan import Plan, Range
 from tapedeck.log.read import STALL_SECONDS, Records, read
 from tapedeck.log.resolve import resolve
 from tapedeck.message import KINDS, Message
+from tapedeck.partitions import homes
 from tapedeck.rows import messages_of
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
@@ -45,7 +46,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One partition's share of a stretch of time: every message of the slice in exactly one place."""
+    """One partition group's share of a stretch of time: every message of the slice in exactly one place."""
 
     partition: int
     slice: Slice
@@ -125,7 +126,7 @@ class Reading:
         raw: list[Records] = []
         for stretch in self._stretches():
             for part in self._stretch(stretch, raw.append):
-                yield from _those_of(part, raw, self.everything)
+                yield from _those_of(part, raw, self.plan, self.everything)
                 raw.clear()
 
     def _stretches(self) -> Iterator[Slice]:
@@ -145,22 +146,18 @@ class Reading:
         if stretch == self.plan.slice:
             plan = self.plan
         else:
-            partitions = sorted({r.partition for r in self.plan.ranges})
-            plan = self._resolved(stretch, partitions)
-            if plan.expired:  # else it would be clipped to what is left
-                fresh = set(plan.expired) - set(self.plan.expired)
-                self._check_held(r for r in self.plan.ranges if r.partition in fresh)
-        for partition in sorted({r.partition for r in plan.ranges}):
-            yield judged_part(self.settings, plan, partition, stretch, self.symbols, self.kinds, seen)
+            plan = self._resolved(stretch)
+            for group in set(plan.expired) - set(self.plan.expired):
+                self._check_held(self.plan.of(group))  # else it would be clipped to what is left
+        for group in plan.groups:
+            yield judged_part(self.settings, plan, group, stretch, self.symbols, self.kinds, seen)
 
-    def _resolved(self, stretch: Slice, partitions: Sequence[int]) -> Plan:
+    def _resolved(self, stretch: Slice) -> Plan:
         """The stretch's share of the plan, waiting for a broker that starts again as `read` does."""
         deadline = time.monotonic() + STALL_SECONDS
         while True:
             try:
-                return resolve(
-                    self.settings, self.plan.vendor, stretch, partitions=partitions, within=self.plan
-                )
+                return resolve(self.settings, self.plan.vendor, stretch, within=self.plan)
             except Unavailable:
                 if time.monotonic() > deadline:
                     raise
@@ -178,16 +175,21 @@ class Reading:
                     )
 
 
-def _those_of(part: Part, raw: Iterable[Records], everything: bool) -> Iterator[Records]:
-    """Of a partition's records, those that hold the part's messages."""
-    places: dict[int, list[Array]] = {}
+def _those_of(part: Part, raw: Iterable[Records], plan: Plan, everything: bool) -> Iterator[Records]:
+    """Of a partition group's records, those that hold the part's messages."""
+    counts = {r.number: plan.count_of(r) for r in plan.ranges}
+    places: dict[tuple[int, int], list[Array]] = {}
     for judged in part.judged.values():
         for columns in (judged.kept, judged.duplicates, judged.voided) if everything else (judged.kept,):
             for number in np.unique(columns["topic"]).tolist():
-                places.setdefault(number, []).append(columns["offset"][columns["topic"] == number])
-    wanted = {number: np.concatenate(offsets) for number, offsets in places.items()}
+                here = columns["topic"] == number
+                home = homes(columns.symbols, columns["symbol"][here], counts[number])
+                for p in np.unique(home).tolist():
+                    places.setdefault((number, p), []).append(columns["offset"][here][home == p])
+    wanted = {place: np.concatenate(offsets) for place, offsets in places.items()}
     for records in raw:
-        rows = np.flatnonzero(np.isin(records.offsets, wanted.get(records.range.number, ())))
+        place = records.range.number, records.range.partition
+        rows = np.flatnonzero(np.isin(records.offsets, wanted.get(place, ())))
         if len(rows):
             yield records.take(rows)
 
@@ -204,13 +206,13 @@ def _one_by_one(columns: Columns) -> Iterator[tuple[Message, Mark]]:
 def judged_part(
     settings: Settings,
     plan: Plan,
-    partition: int,
+    group: int,
     of: Slice,
     symbols: frozenset[str] = frozenset(),
     kinds: Sequence[str] = KINDS,
     seen: Callable[[Records], object] = lambda _: None,
 ) -> Part:
-    """Read, decode and judge one partition of a plan; what lies outside `of` only helps to judge.
+    """Read, decode and judge one partition group of a plan; what lies outside `of` only helps to judge.
 
     `seen` is shown every batch of records as it is read.
     """
@@ -219,9 +221,9 @@ def judged_part(
     signs: list[Columns] = []
     undecodable: list[Undecodable] = []
     backfills = {r.number for r in plan.ranges if r.start_reason == "extent"}
-    for records in read(settings, plan.of(partition)):
+    for records in read(settings, plan.of(group)):
         seen(records)
-        decoded = decode_records(records, plan.partitions)
+        decoded = decode_records(records, plan.count_of(records.range))
         undecodable += [
             bad for bad in decoded.undecodable if of.start <= bad.timestamp_ms * 1_000_000 < of.end
         ]
@@ -235,7 +237,7 @@ def judged_part(
     whole = {kind: concat(kind, parts) for kind, parts in found.items()}
     void = concat("void", voids) if voids else None
     judged = judge(whole, void, plan.margin, frozenset(backfills), concat("heartbeat", signs))
-    return Part(partition, of, {kind: _inside(j, of) for kind, j in judged.items()}, undecodable)
+    return Part(group, of, {kind: _inside(j, of) for kind, j in judged.items()}, undecodable)
 
 
 def _inside(judged: Judged, of: Slice) -> Judged:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from confluent_kafka.admin import OffsetSpec
 from msgspec import structs
 
-from tapedeck.errors import Incomplete
+from tapedeck.errors import Incomplete, Mismatch
 from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Extent, Life, TopicPin, VendorTopics
 from tapedeck.log.plan import Bound, Claim, Plan, Range
 from tapedeck.log.stop import Shown, Waiting, first_shown, last_shown, waiting_for
+from tapedeck.partitions import of_groups, partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time, parse_duration
 
@@ -31,45 +32,48 @@ def resolve(
     vendor: str,
     of: Slice,
     *,
-    partitions: Sequence[int] | None = None,
+    partitions: Collection[int] | None = None,
+    symbols: Collection[str] = (),
     incomplete: Literal["flag", "refuse"] = "flag",
     within: Plan | None = None,
 ) -> Plan:
     """The plan of a slice over all of a vendor's topics.
 
-    `partitions`: only these; all by default. `within`: a plan made before, whose bounds this one never
-    passes, so that parts of a frozen plan stay within it. Raises Incomplete where `incomplete` is
+    `partitions`: only these partition groups; all by default. `symbols`: only the partitions that hold one of
+    them. `within`: a plan made before, whose bounds this one never passes, so that parts of a frozen plan
+    stay within it; topics that it does not know are not read. Raises Incomplete where `incomplete` is
     "refuse" and the log can't answer for the whole slice, Mismatch for a topic that is not as pinned.
     """
     margin = within.margin if within else parse_duration(settings.vendor(vendor).margin)
     wide = of.widen(margin)
     ranges: list[Range] = []
     claims: list[Claim] = []
-    findings = _Findings()
     log = topics.verified(settings, vendor)
     while True:
-        count = log.live[-1].partitions
-        chosen = sorted(set(range(count) if partitions is None else partitions))
+        chosen = {pin.id: _chosen(pin, log.groups, partitions, symbols, within) for pin in log.log}
         asked = _asked(settings, log, chosen, wide)
         known = meta.read(settings)  # see `_Asked`
         if known.topics(vendor) == log:
             break
         log = topics.verify(settings, vendor, known)
+    if within is not None:
+        _check_named(within, log)
     bounds = asked.bounds
+    findings = _Findings(log.groups, grown=len(log.live) > 1)
     for pin in log.live:
         lives = [life for life in known.lives if life.topic_id == pin.id]
         resolver = _Live(settings, pin, lives, wide, findings, asked)
-        for r in resolver.ranges(chosen, parse_duration(settings.vendor(vendor).lateness)):
+        for r in resolver.ranges(chosen[pin.id], parse_duration(settings.vendor(vendor).lateness)):
             ranges.append(r)
-            claims.append(Claim(topic_id=pin.id, partition=r.partition, start=r.start, next=r.stop))
+            claims.append(_claim(pin, r.partition, r.start, r.stop))
     extents = [e for e in known.extents if e.topic_id == log.backfill.id and _meets(e, wide)]
-    for p in chosen:
+    for p in chosen[log.backfill.id]:
         low, high = bounds[log.backfill.name, p]
         ranges += _backfill(log.backfill, p, low, high, extents)
-        claims.append(Claim(topic_id=log.backfill.id, partition=p, start=low, next=high))
+        claims.append(_claim(log.backfill, p, low, high))
     plan = Plan(
-        vendor=vendor, slice=of, margin=margin, partitions=count, ranges=tuple(ranges),
-        claims=tuple(claims), notes=tuple(findings.sentences(of)), expired=tuple(sorted(findings.expired)),
+        vendor=vendor, slice=of, margin=margin, partitions=log.groups, ranges=tuple(ranges),
+        claims=tuple(claims), notes=tuple(findings.sentences(of)), expired=findings.groups_cut,
     )  # fmt: skip
     if within is not None:
         plan = _clip(plan, within)
@@ -78,24 +82,62 @@ def resolve(
     return plan
 
 
-class _Findings:
-    """What keeps a plan from being complete, gathered over partitions and said once a source."""
+def _chosen(
+    pin: TopicPin, groups: int, partitions: Collection[int] | None, symbols: Collection[str],
+    within: Plan | None,
+) -> list[int]:  # fmt: skip
+    """The partitions of a topic that are asked for, in order."""
+    found = set(range(pin.partitions))
+    if partitions is not None:
+        found &= set(of_groups(partitions, groups, pin.partitions))
+    if symbols:
+        found &= {partition_of(symbol, pin.partitions) for symbol in symbols}
+    if within is not None:
+        places = [(r.topic_id, r.partition) for r in within.ranges]
+        places += [(claim.topic_id, claim.partition) for claim in within.claims]
+        found &= {p for topic_id, p in places if topic_id == pin.id}
+    return sorted(found)
 
-    def __init__(self) -> None:
-        self.behind: dict[int, list[int]] = {}
-        self.expired: set[int] = set()
+
+def _check_named(within: Plan, log: VendorTopics) -> None:
+    """Raises Mismatch where a frozen plan is to be read of a topic that was given up since."""
+    known = {pin.id for pin in log.log}
+    for r in within.ranges:
+        if r.stop > r.start and r.topic_id not in known:
+            raise Mismatch(
+                f"the plan {within.digest} reads of {r.topic}, which was given up since: plan the slice anew"
+            )
+
+
+def _claim(pin: TopicPin, p: int, start: int, stop: int) -> Claim:
+    return Claim(topic_id=pin.id, partition=p, start=start, next=stop, count=pin.partitions)
+
+
+class _Findings:
+    """What keeps a plan from being complete, gathered over partitions and said once a source and topic."""
+
+    def __init__(self, groups: int, grown: bool) -> None:
+        self.behind: dict[tuple[int, str], list[int]] = {}
+        self.expired: dict[str, list[int]] = {}
+        self._groups, self._grown = groups, grown
+
+    @property
+    def groups_cut(self) -> tuple[int, ...]:
+        """The partition groups of which something has expired."""
+        return tuple(sorted({p % self._groups for cut in self.expired.values() for p in cut}))
 
     def sentences(self, of: Slice) -> Iterable[str]:
-        for src, partitions in sorted(self.behind.items()):
+        for (src, topic), partitions in sorted(self.behind.items()):
             yield (
                 f"collector {src} has not yet shown a time past {format_time(of.end)} in partitions "
-                f"{_spell(partitions)}: it is behind or down, and more may come"
+                f"{_spell(partitions)}{self._of(topic)}: it is behind or down, and more may come"
             )
         if self.expired:
-            yield (
-                f"Kafka has deleted records of this slice in partitions {_spell(sorted(self.expired))}: "
-                "what is left is partial"
-            )
+            cut = ", ".join(f"{_spell(sorted(cut))}{self._of(t)}" for t, cut in self.expired.items())
+            yield f"Kafka has deleted records of this slice in partitions {cut}: what is left is partial"
+
+    def _of(self, topic: str) -> str:
+        return f" of {topic}" if self._grown else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +154,9 @@ class _Asked:
     ends: dict[client.Place, int]
 
 
-def _asked(settings: Settings, log: VendorTopics, chosen: Sequence[int], wide: Slice) -> _Asked:
-    places = [(pin.name, p) for pin in log.log for p in chosen]
-    live = [(pin.name, p) for pin in log.live for p in chosen]
+def _asked(settings: Settings, log: VendorTopics, chosen: Mapping[str, Sequence[int]], wide: Slice) -> _Asked:
+    places = [(pin.name, p) for pin in log.log for p in chosen[pin.id]]
+    live = [(pin.name, p) for pin in log.live for p in chosen[pin.id]]
     low, high, starts, ends = client.found(
         settings,
         [
@@ -167,7 +209,7 @@ class _Live:
             stop = max(stop, start)
             if low > 0 and self._has_expired(p, low, high):
                 start_reason = "expired"
-                self.findings.expired.add(p)
+                self.findings.expired.setdefault(self.pin.name, []).append(p)
             yield self._range(p, start, stop, start_reason, stop_reason)
 
     def _stop(
@@ -185,7 +227,7 @@ class _Live:
         if len(shown) == len(waiting.open):
             return max(end, closed, *(s.offset for s in shown.values()), 0), "exact"
         for src in waiting.open - shown.keys():
-            self.findings.behind.setdefault(src, []).append(p)
+            self.findings.behind.setdefault((src, self.pin.name), []).append(p)
         return max(late, closed), "lateness" if late < high else "watermark"
 
     def _has_expired(self, p: int, low: int, high: int) -> bool:
@@ -200,6 +242,8 @@ class _Live:
             over = life.closed is not None and life.closed < self.wide.start
             if life.since < self.wide.end and not over:
                 listening.setdefault(life.src, life.since)
+        if not listening:
+            return False
         r = self._range(p, low, min(low + HEAD, high), "exact", "exact")
         first = first_shown(self.settings, [r], listening, 0).get(p, {})
         begin = self._range(p, low, min(low + 1, high), "exact", "exact")
@@ -236,6 +280,7 @@ class _Live:
         return Range(
             topic=self.pin.name, topic_id=self.pin.id, number=self.pin.number, partition=p,
             start=start, stop=stop, start_reason=start_reason, stop_reason=stop_reason,
+            count=self.pin.partitions,
         )  # fmt: skip
 
 
@@ -265,7 +310,7 @@ def _backfill(pin: TopicPin, p: int, low: int, high: int, extents: Iterable[Exte
     return [
         Range(
             topic=pin.name, topic_id=pin.id, number=pin.number, partition=p, start=begin, stop=end,
-            start_reason="extent", stop_reason="extent",
+            start_reason="extent", stop_reason="extent", count=pin.partitions,
         )
         for begin, end in merged
     ]  # fmt: skip

@@ -73,7 +73,11 @@ def listened(signs: Columns, pause: int, backfills: Iterable[int] = ()) -> dict[
 
 
 def _live(signs: Columns, pause: int) -> list[Span]:
-    """When one collector listened by its live signs; spans neither overlap nor touch."""
+    """When one collector listened by its live signs; spans neither overlap nor touch.
+
+    Where it moved to a new topic two heartbeats bear one time: the old life's counts, which goes on to there.
+    """
+    signs = signs.take(np.lexsort((signs["since"], signs["ts_recv"])))
     times, first = np.unique(signs["ts_recv"], return_index=True)
     if len(times) < 2:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,10 +15,11 @@ from tapedeck.log.client import Place
 from tapedeck.log.decode import Decoded, decode_records
 from tapedeck.log.fetch import Batch, Event, Fetcher, fetcher
 from tapedeck.log.lost import holes, refuse
-from tapedeck.log.meta import TopicPin
+from tapedeck.log.meta import Life, TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, damaged
 from tapedeck.log.turns import Turns
+from tapedeck.log.watching import MetaChanges
 from tapedeck.message import KINDS, Book, Message, Status
 from tapedeck.partitions import partition_of
 from tapedeck.rows import messages_of
@@ -29,6 +30,7 @@ MOST = 10_000
 LIKES = 400_000
 """How many messages are remembered at most, over all partitions, to know copies of them."""
 IDENTITY_SECONDS = 5.0
+META_SECONDS = 1.0
 PASSING = frozenset(
     {
         "_PARTITION_EOF", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "REQUEST_TIMED_OUT",
@@ -55,9 +57,11 @@ class _Lane:
     partition: int
     position: int
     shown: int
-    last: dict[int, int] = field(default_factory=dict)
-    """By source, the stamp of its last message: its stamps strictly increase."""
-    likes: OrderedDict[tuple[object, ...], _Like] = field(default_factory=OrderedDict)
+    last: dict[int, int]
+    """By source, the stamp of its last message: its stamps strictly increase. At first the stamp at which it
+    moved here from another topic, less 1: what it has before that came there before."""
+    likes: OrderedDict[tuple[object, ...], _Like]
+    """Of its partition group: a vendor's collectors do not all move to a new topic at once."""
     turns: Turns | None = None
     """Whose messages without seq are handed out."""
 
@@ -74,13 +78,14 @@ class _Like:
 class Tail:
     """Messages with ts_recv >= start (UTC ns) as they come, without end.
 
-    What is published is read once from there on, so between the past and the present there is no seam. In
-    order within a partition (of several, as they come). Left out are resends, copies of what another source
-    has shown within the vendor's margin (where `seq` tells, of two sources whoever is first stays; without
-    it those of the lowest that listens stay, see `log.turns`), control records, and what
-    can't be decoded: `cat --count` counts it. A broker may end and begin again meanwhile.
-    Raises Incomplete where Kafka deleted what was not yet read, Mismatch for a topic that is not as pinned,
-    Unavailable where Kafka fails otherwise.
+    What is published is read once from there on, so between the past and the present there is no seam; nor is
+    there where the vendor grows: a new topic is read behind what the old ones hold by then. In order within a
+    partition (of several, as they come). Left out are resends, copies of what another source has shown within
+    the vendor's margin (where `seq` tells, of two sources whoever is first stays; without it those of the
+    lowest that listens stay, see `log.turns`; while one source has moved to a new topic and another has not
+    those of both), control records, and what can't be decoded: `cat --count` counts it. A broker may end and
+    begin again meanwhile. Raises Incomplete where Kafka deleted what was not yet read, Mismatch for a topic
+    that is not as pinned, Unavailable where Kafka fails otherwise.
     """
 
     def __init__(
@@ -94,15 +99,20 @@ class Tail:
         self._settings, self._vendor, self._start = settings, vendor, start
         self._symbols, self._kinds = frozenset(symbols), frozenset(kinds)
         self._margin = parse_duration(settings.vendor(vendor).margin)
+        self._changes = MetaChanges(settings)
         known = meta.read(settings)
-        pins = topics.verify(settings, vendor, known).live
+        pinned = topics.verify(settings, vendor, known)
         lives = [life for life in known.lives if life.vendor == vendor]
         self._several = len({life.src for life in lives if life.closed is None or life.closed >= start}) > 1
-        self._lanes = {
-            (pin.name, p): _Lane(pin, p, offset, start) for pin in pins for p, offset in self._begin(pin)
-        }
-        self._most_likes = max(1, LIKES // max(1, len(self._lanes)))
+        self._groups = pinned.groups
+        self._likes: dict[int, OrderedDict[tuple[object, ...], _Like]] = {}
+        self._lanes: dict[Place, _Lane] = {}
         self._highs: dict[Place, int] = {}
+        self._later: deque[dict[Place, _Lane]] = deque()
+        """Partitions of newer topics, which are read once those of the older ones were read to these ends."""
+        self._ends: dict[Place, int] = {}
+        self._grow(known)
+        self._most_likes = max(1, LIKES // max(1, len(self._likes)))
 
     def __iter__(self) -> Iterator[Message]:
         """Message after message, waiting for each."""
@@ -112,18 +122,22 @@ class Tail:
     @property
     def behind(self) -> Behind:
         """How far the tail is behind now."""
-        left = {place: self._highs.get(place, 0) - lane.position for place, lane in self._lanes.items()}
-        late = [self._lanes[place].shown for place, records in left.items() if records > 0]
+        lanes = {**self._lanes, **{place: lane for part in self._later for place, lane in part.items()}}
+        left = {place: self._highs.get(place, 0) - lane.position for place, lane in lanes.items()}
+        late = [lanes[place].shown for place, records in left.items() if records > 0]
         return Behind(
             sum(max(0, records) for records in left.values()), time.time_ns() - min(late) if late else 0
         )
 
     def batches(self) -> Iterator[list[Message]]:
         """Messages as they come, many at once; an empty list where nothing has come for a moment."""
-        next_look = time.monotonic() + IDENTITY_SECONDS
+        next_look, next_ask = time.monotonic() + IDENTITY_SECONDS, time.monotonic()
         with fetcher(self._settings, **{"fetch.wait.max.ms": 100}) as source:
             source.assign({place: lane.position for place, lane in self._lanes.items()})
             while True:
+                if self._later and all(self._lanes[p].position >= end for p, end in self._ends.items()):
+                    self._go_on()
+                    source.assign({place: lane.position for place, lane in self._lanes.items()})
                 batches, events = source.fetch(MOST, 0.05)
                 for batch in batches:
                     yield self._taken(source, batch)
@@ -131,19 +145,54 @@ class Tail:
                     self._look_at(event)
                 if not batches:
                     yield []
+                if time.monotonic() >= next_ask:
+                    next_ask = time.monotonic() + META_SECONDS
+                    if self._changes.seen():
+                        self._grow(meta.read(self._settings))
                 if time.monotonic() >= next_look:
                     self._look_again()
                     next_look = time.monotonic() + IDENTITY_SECONDS
 
-    def _begin(self, pin: TopicPin) -> Iterator[tuple[int, int]]:
-        """(partition, offset) of the first record at or past the start; where there is none, the end."""
+    def _grow(self, known: meta.Meta) -> None:
+        """Have the partitions of live topics that are not yet followed; the oldest are begun with at once."""
+        lanes = [*self._lanes.values(), *(lane for part in self._later for lane in part.values())]
+        have = {lane.pin.id for lane in lanes}
+        for pin in known.topics(self._vendor).live:
+            if pin.id not in have:
+                self._later.append(self._begin(pin, known.lives))
+        if not self._lanes:
+            self._go_on()
+        elif self._later and not self._ends:
+            self._ends = self._ends_now()
+
+    def _go_on(self) -> None:
+        """Follow the next topic's partitions too. The one behind it waits for what these hold now."""
+        self._lanes |= self._later.popleft()
+        self._ends = self._ends_now() if self._later else {}
+
+    def _ends_now(self) -> dict[Place, int]:
+        return {place: high for place, (_, high) in client.bounds(self._settings, self._lanes).items()}
+
+    def _begin(self, pin: TopicPin, lives: Sequence[Life]) -> dict[Place, _Lane]:
+        """Each partition from its first record at or past the start on; where there is none, from its end."""
         wanted = {partition_of(symbol, pin.partitions) for symbol in self._symbols} or range(pin.partitions)
         bounds = client.bounds(self._settings, [(pin.name, p) for p in wanted])  # before the times are asked
         with client.consumer(self._settings) as consumer:
             asked = dict.fromkeys(wanted, self._start // 1_000_000)
             found = client.offsets_at(self._settings, consumer, pin.name, asked)
+        moved: dict[int, int] = {}
+        for life in lives:  # in order of time
+            if life.topic_id == pin.id:
+                moved.setdefault(life.src, life.since if life.moved else 0)
+        lanes = {}
         for p, offset in found.items():
-            yield p, bounds[pin.name, p][1] if offset < 0 else offset
+            high = self._highs[pin.name, p] = bounds[pin.name, p][1]
+            lanes[pin.name, p] = _Lane(
+                pin, p, high if offset < 0 else offset, self._start,
+                {src: since - 1 for src, since in moved.items() if since},
+                self._likes.setdefault(p % self._groups, OrderedDict()),
+            )  # fmt: skip
+        return lanes
 
     def _taken(self, source: Fetcher, batch: Batch) -> list[Message]:
         place = (batch.topic, batch.partition)
@@ -216,7 +265,8 @@ class Tail:
         like.time = max(like.time, one.ts_recv)
         like.of[one.src] = like.of.get(one.src, 0) + 1
         oldest = next(iter(lane.likes.values()))
-        if len(lane.likes) > self._most_likes or oldest.time < one.ts_recv - 2 * self._margin:
+        old = not self._later and oldest.time < one.ts_recv - 2 * self._margin
+        if old or len(lane.likes) > self._most_likes:
             lane.likes.popitem(last=False)
         if like.of[one.src] <= like.out:
             return True

@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Incomplete
-from tapedeck.log import meta
 from tapedeck.log.plan import Plan
 from tapedeck.log.reading import Count, Reading
 from tapedeck.log.resolve import resolve
 from tapedeck.log.tail import Tail
 from tapedeck.message import KINDS, Message, check_kinds, check_symbol
-from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings, load
 from tapedeck.slices import NS, Slice, Time, format_time, instant, parse_duration, parse_slice, slice_of
 
@@ -58,9 +56,8 @@ class Timeline:
         check_kinds(tuple(kinds))
         wanted = tuple(check_symbol(symbol) for symbol in symbols)
         latest = time.monotonic() + parse_duration(deadline) / NS
-        partitions = self._partitions(wanted)
         while True:
-            plan = resolve(self.settings, self.vendor, of, partitions=partitions)
+            plan = resolve(self.settings, self.vendor, of, symbols=wanted)
             if incomplete == "flag" or (plan.complete and (incomplete == "refuse" or _is_past(of))):
                 return self.reading(plan, symbols=wanted, kinds=kinds, everything=everything)
             if incomplete == "refuse" or plan.expired or time.monotonic() >= latest:
@@ -86,9 +83,8 @@ class Timeline:
         if plan.vendor != self.vendor:
             raise BadInput(f"this plan is of {plan.vendor}, not of {self.vendor}: ask for {plan.vendor}")
         wanted = frozenset(check_symbol(symbol) for symbol in symbols)
-        held = {r.partition for r in plan.ranges}
         for symbol in wanted:
-            if partition_of(symbol, plan.partitions) not in held:
+            if not plan.holds(symbol):
                 raise BadInput(f"this plan was not made for the symbol {symbol}: plan the slice anew")
         return Reading(self.settings, plan, wanted, check_kinds(tuple(kinds)) or KINDS, everything)
 
@@ -133,19 +129,11 @@ class Timeline:
     def plan(self, start: Time, end: Time, *, symbols: Sequence[str] = ()) -> Plan:
         """The offset ranges that the slice resolves to now."""
         wanted = tuple(check_symbol(symbol) for symbol in symbols)
-        partitions = self._partitions(wanted)
-        return resolve(self.settings, self.vendor, slice_of(start, end), partitions=partitions)
+        return resolve(self.settings, self.vendor, slice_of(start, end), symbols=wanted)
 
     def count(self, start: Time, end: Time, **more: Any) -> Count:
         """How many messages the slice holds, by kind, and what was left out of it."""
         return self.between(start, end, **more).count()
-
-    def _partitions(self, symbols: Sequence[str]) -> list[int] | None:
-        """Where these symbols are; None for all."""
-        if not symbols:
-            return None
-        count = meta.read(self.settings).topics(self.vendor).live[-1].partitions
-        return sorted({partition_of(symbol, count) for symbol in symbols})
 
 
 def _is_past(of: Slice) -> bool:

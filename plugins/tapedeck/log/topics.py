@@ -22,6 +22,13 @@ from tapedeck.slices import parse_duration
 FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 ROLES = ("live", "backfill", "quarantine")
 VERIFIED_SECONDS = 5.0
+_REFUSED = frozenset(
+    {
+        KafkaError.INVALID_PARTITIONS, KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.POLICY_VIOLATION,
+        KafkaError.INVALID_CONFIG, KafkaError.INVALID_REQUEST,
+    }
+)  # fmt: skip
+"""What Kafka answers where it will never make a topic so."""
 _verified: dict[tuple[object, ...], tuple[float, VendorTopics]] = {}
 
 
@@ -35,7 +42,8 @@ def ensure(settings: Settings, vendor: str) -> VendorTopics:
     """The vendor's topics, made and pinned where they are missing, checked where they are there.
 
     Safe to run at once with itself, and again after a crash at any point. Raises Mismatch for a topic
-    that is not as it was pinned, or that is not ours and holds records.
+    that is not as it was pinned, or that is not ours and holds records, BadInput where settings name another
+    topic than the one in which the vendor was begun.
     """
     settings.vendor(vendor)
     with client.answering(settings):
@@ -49,12 +57,13 @@ def _ensure(settings: Settings, vendor: str) -> VendorTopics:
     wanted = names(settings, vendor)
     ids = topic_ids(admin, wanted.values())
     fresh = []
+    _check_name(known, vendor, wanted["live"])
     for role, name in wanted.items():
-        if known.pin_of(name) is not None:
+        if known.in_role(vendor, role) or known.pin_of(name) is not None:
             continue
         if name not in ids:
-            create(admin, settings, name, settings.kafka.partitions, _config(settings, role))
-        elif not _empty(settings, name):
+            create(admin, settings, name, _count(settings, known, vendor, role), config_of(settings, role))
+        elif not is_empty(settings, name):
             if meta.read(settings).pin_of(name) is not None:
                 continue  # somebody pinned it, and published, while we were looking
             raise Mismatch(
@@ -71,6 +80,30 @@ def _ensure(settings: Settings, vendor: str) -> VendorTopics:
     if fresh:
         meta.put(settings, *fresh)
     return verify(settings, vendor)
+
+
+def _check_name(known: Meta, vendor: str, name: str) -> None:
+    """Raises BadInput where the vendor's log lives in other topics than the one that settings name."""
+    live = known.in_role(vendor, "live")
+    before = [pin for pin in known.given_up if (pin.vendor, pin.role) == (vendor, "live")]
+    if live and name not in {pin.name for pin in (*live, *before)}:
+        raise BadInput(
+            f"settings say that {vendor} lives in the topic {name}, but it was begun in {live[0].name}, and "
+            f"its log is there: set vendors.{vendor}.topic back; if that topic is lost, first "
+            f"`tapedeck topics forget {vendor} {live[0].name}`"
+        )
+
+
+def _count(settings: Settings, known: Meta, vendor: str, role: str) -> int:
+    """The partitions of a topic that is made: as many as one had that was given up, or as settings say.
+
+    A log's partition groups never change, and its live topics have a multiple of them.
+    """
+    lost = [pin for pin in known.given_up if (pin.vendor, pin.role) == (vendor, role)]
+    groups = known.in_role(vendor, "backfill")
+    if lost:
+        return lost[-1].partitions
+    return groups[-1].partitions if groups and role == "live" else settings.kafka.partitions
 
 
 def verified(settings: Settings, vendor: str) -> VendorTopics:
@@ -97,12 +130,12 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
         config = configs(admin, [pin.name for pin in pins if pin.name in described])
     for pin in pins:
         if pin.name not in config:
-            raise Mismatch(f"the topic {pin.name} is gone, with what it held: {_remedy(vendor)}")
+            raise Mismatch(f"the topic {pin.name} is gone, with what it held: {_remedy(pin)}")
         topic_id, partitions = described[pin.name]
         if topic_id != pin.id:
             raise Mismatch(
                 f"the topic {pin.name} was deleted and made again (id {topic_id}, pinned {pin.id}): "
-                f"{_remedy(vendor)}"
+                f"{_remedy(pin)}"
             )
         if pin.partitioner != PARTITIONER:
             raise Mismatch(
@@ -113,7 +146,14 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
         if partitions != pin.partitions:
             raise Mismatch(
                 f"the topic {pin.name} has {partitions} partitions but was made with {pin.partitions}, so "
-                f"symbols have changed partition in the middle: {_remedy(vendor)}"
+                f"symbols have changed partition in the middle: {_remedy(pin)}"
+            )
+        if pin.role == "live" and pin.partitions % pinned.groups:
+            raise Mismatch(
+                f"the topic {pin.name} has {pin.partitions} partitions, no multiple of the {pinned.groups} "
+                f"of {pinned.backfill.name}: kafka.partitions was changed while they were being made; delete "
+                f"{pin.name} while it is empty, and give it up with `tapedeck topics forget {vendor} "
+                f"{pin.name}`"
             )
         _check_config(pin, config[pin.name])
     return pinned
@@ -145,11 +185,14 @@ def checking_ids(settings: Settings, expected: dict[str, str]) -> Callable[[], N
     return check
 
 
-def _remedy(vendor: str) -> str:
-    return f"restore it, or set vendors.{vendor}.topic to a new name and go on there"
+def _remedy(pin: TopicPin) -> str:
+    return (
+        f"restore it, or give it up with `tapedeck topics forget {pin.vendor} {pin.name}` and go on without "
+        "what it held (what Arctic has of it stays)"
+    )
 
 
-def _config(settings: Settings, role: str) -> dict[str, str]:
+def config_of(settings: Settings, role: str) -> dict[str, str]:
     config = {"cleanup.policy": "delete", "message.timestamp.type": "CreateTime"}
     if role == "live":
         retention = parse_duration(settings.kafka.retention) // 1_000_000
@@ -170,21 +213,30 @@ def _check_config(pin: TopicPin, config: dict[str, str]) -> None:
 
 
 def create(
-    admin: AdminClient, settings: Settings, name: str, partitions: int, config: dict[str, str]
-) -> None:
-    """Make a topic unless it is there. Raises BadInput for a name that Kafka refuses."""
+    admin: AdminClient, settings: Settings, name: str, partitions: int, config: dict[str, str],
+    *, only_check: bool = False,
+) -> None:  # fmt: skip
+    """Make a topic unless it is there; or only ask Kafka whether it would.
+
+    Raises BadInput for what Kafka refuses: a name, a number of partitions, a replication.
+    """
     new = NewTopic(
         name, num_partitions=partitions, replication_factor=settings.kafka.replication, config=config
     )
     if name in admin.list_topics(timeout=client.CONTACT_SECONDS).topics:
         return
     try:
-        admin.create_topics([new], operation_timeout=30)[name].result()
+        admin.create_topics([new], operation_timeout=30, validate_only=only_check)[name].result()
     except KafkaException as e:
         if e.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return
         if e.args[0].code() == KafkaError.INVALID_TOPIC_EXCEPTION:
             raise BadInput(f"{name!r} can't be a topic's name ({e.args[0].str()}): choose another") from e
+        if e.args[0].code() in _REFUSED:
+            raise BadInput(
+                f"Kafka does not make {name} with {partitions:,} partitions and replication "
+                f"{settings.kafka.replication}: {e.args[0].str()}"
+            ) from e
         raise client.unavailable(settings, f"making the topic {name}: {e.args[0].str()}") from e
 
 
@@ -217,7 +269,8 @@ def configs(admin: AdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _empty(settings: Settings, name: str) -> bool:
+def is_empty(settings: Settings, name: str) -> bool:
+    """Whether a topic never held a record."""
     with client.consumer(settings) as consumer:
         topic = consumer.list_topics(name, timeout=client.CONTACT_SECONDS).topics[name]
         return not any(client.watermarks(settings, consumer, name, p)[1] for p in topic.partitions)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tapedeck.log.meta import TopicPin
+from tapedeck.partitions import of_groups
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, parse_duration
 from tapedeck.store import database, documents
@@ -17,6 +18,7 @@ from tapedeck.store.held import Held, Mend
 from tapedeck.store.latency import Latencies
 from tapedeck.store.library import Library
 from tapedeck.store.mending import Mender
+from tapedeck.store.positions import Lane
 from tapedeck.store.rebuilt import Key
 from tapedeck.store.report import Report
 from tapedeck.store.watch import Seen
@@ -28,7 +30,7 @@ IDLE_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Closer:
-    """Writes the windows of one writer's partitions; what memory can't build is mended from the log.
+    """Writes the windows of one writer's partition groups; what memory can't build is mended from the log.
 
     Each step may be done again after it failed halfway: nothing counts as closed before it is acknowledged.
     """
@@ -46,8 +48,8 @@ class Closer:
     """Topics and partitions that were read to their ends."""
     last_record: float = 0.0
     """When a record came last (monotonic seconds)."""
-    drafted: dict[int, dict[str, int]] = field(default_factory=dict)
-    """By partition, how far its topics were read when its open windows were written as they were."""
+    drafted: dict[int, dict[Lane, int]] = field(default_factory=dict)
+    """By partition group, how far it was read when its open windows were written as they were."""
 
     def due(self, held: Held, seen: Seen) -> None:
         """Write all windows that nothing more can come for."""
@@ -67,7 +69,7 @@ class Closer:
 
         They stay open: a collector that comes back into them is not late, and its window replaces this.
         """
-        read = {topic_id: reach.position for topic_id, reach in held.reaches.items()}
+        read = {lane: reach.position for lane, reach in held.reaches.items()}
         if self.drafted.get(held.partition) == read or not self._is_quiet(held, seen):
             return
         newest = max(reach.shown.newest for reach in held.reaches.values())
@@ -120,16 +122,20 @@ class Closer:
         return ends
 
     def _waited_for(self, held: Held, seen: Seen) -> list[int]:
-        """What each live topic's open collectors have shown; nothing where none is open."""
+        """What each live partition's open collectors have shown; nothing where none is open."""
         shown = []
-        for topic_id, reach in held.reaches.items():
+        for (topic_id, partition), reach in held.reaches.items():
             lives = [life for life in seen.meta.lives if life.topic_id == topic_id]
-            shown.append(reach.shown.through(lives, held.partition, reach.position))
+            shown.append(reach.shown.through(lives, partition, reach.position))
         return [time_ns for time_ns in shown if time_ns is not None]
 
     def _is_quiet(self, held: Held, seen: Seen) -> bool:
         """Whether all was read, a while ago, no collector is open and none has registered since."""
-        ends = {(name, held.partition) for name in self.pins}
+        ends = {
+            (pin.name, p)
+            for pin in self.pins.values()
+            for p in of_groups([held.partition], self.backfill.partitions, pin.partitions)
+        }
         quiet = time.monotonic() - self.last_record > IDLE_SECONDS
         return (
             quiet and seen.at > self.last_record and ends <= self.at_end and not self._waited_for(held, seen)

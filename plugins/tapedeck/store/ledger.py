@@ -25,6 +25,7 @@ from tapedeck.log.meta import TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, read_range
 from tapedeck.message import KINDS
+from tapedeck.partitions import MOST
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import database
@@ -56,7 +57,7 @@ MINUTE_NS = 60 * 10**9
 DUPLICATE_KEY = 11000
 
 Place = tuple[str, int, int]
-"""(kind, partition, start of the window in ns)."""
+"""(kind, partition group, start of the window in ns)."""
 
 _ensured: set[tuple[str, str]] = set()
 
@@ -179,24 +180,27 @@ def checksum(block: Mapping[str, Any]) -> str:
     return h.hexdigest()
 
 
-def within(settings: Settings, vendor: str, of: Slice, partition: int | None = None) -> tuple[Array, Array]:
-    """The facts of all minutes that meet the slice, and the partition of each; or of one partition.
+def within(
+    settings: Settings, vendor: str, of: Slice, *, groups: int, group: int | None = None
+) -> tuple[Array, Array]:
+    """The facts of all minutes that meet the slice, and the partition group of each; or of one group.
 
-    Those of topics that Kafka or `md.meta` no longer has are among them.
+    `groups`: how many the vendor's log has. Those of topics that Kafka or `md.meta` no longer has are among
+    them.
     """
     first, last = of.start // MINUTE_NS, -(-of.end // MINUTE_NS)
     query: dict[str, Any] = {
         "vendor": vendor, "days": {"$in": list(range(first // 1440, (last - 1) // 1440 + 1))},
         "first": {"$lt": last}, "last": {"$gte": first},
     }  # fmt: skip
-    if partition is not None:
-        query["partition"] = partition
+    if group is not None:
+        query["partition"] = {"$in": list(range(group, MOST, groups))}  # by the index, which $mod is not
     with database.answering(settings):
         blocks = database.collection(settings, COLLECTION)
         found = list(blocks.find(query, {"_id": 0, "partition": 1, "facts": 1}, batch_size=5000))
     rows = np.frombuffer(b"".join(d["facts"] for d in found), ROW)
     counts = [len(d["facts"]) // ROW.itemsize for d in found]
-    partitions = np.repeat(np.array([d["partition"] for d in found], np.int64), counts)
+    partitions = np.repeat(np.array([d["partition"] % groups for d in found], np.int64), counts)
     inside = (rows["minute"] >= first) & (rows["minute"] < last)
     return rows[inside], partitions[inside]
 
@@ -206,13 +210,15 @@ def sums(
     vendor: str,
     libraries: Mapping[str, Library],
     spans: Mapping[str, Slice],
-    partition: int | None = None,
+    *,
+    groups: int,
+    group: int | None = None,
 ) -> tuple[dict[Place, Tally], Array]:
-    """What the log holds of each window in one or in all partitions, where that is anything; and the facts of
-    records that are no messages. `spans`: whole windows by kind, of whole minutes."""
+    """What the log holds of each window in one or in all of its partition groups, where that is anything; and
+    the facts of records that are no messages. `spans`: whole windows by kind, of whole minutes."""
     known = [span for span in spans.values() if span.end > span.start]
     wide = Slice(min(span.start for span in known), max(span.end for span in known))
-    rows, partitions = within(settings, vendor, wide, partition)
+    rows, partitions = within(settings, vendor, wide, groups=groups, group=group)
     stamps, found = rows["minute"] * MINUTE_NS, dict[Place, Tally]()
     for kind, span in spans.items():
         length = libraries[kind].window

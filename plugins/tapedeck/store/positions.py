@@ -14,6 +14,9 @@ from pymongo import UpdateOne
 from tapedeck.settings import Settings
 from tapedeck.store import database
 
+Lane = tuple[str, int]
+"""Topic id and partition."""
+
 
 class Position(Struct, frozen=True, kw_only=True):
     """Of one partition of one topic. `closed`: by kind, the end (UTC ns) of the last closed window."""
@@ -24,7 +27,7 @@ class Position(Struct, frozen=True, kw_only=True):
     closed: dict[str, int] = {}
 
 
-def read(settings: Settings, vendor: str) -> dict[tuple[str, int], Position]:
+def read(settings: Settings, vendor: str) -> dict[Lane, Position]:
     """The vendor's positions by (topic id, partition); a partition never saved is absent."""
     with database.answering(settings):
         found = list(database.collection(settings, "positions").find({"vendor": vendor}))

@@ -26,6 +26,7 @@ from tapedeck.store.altered import altered
 from tapedeck.store.documents import Outcome, Stored
 from tapedeck.store.ledger import Ledger
 from tapedeck.store.library import Library
+from tapedeck.store.positions import Lane
 from tapedeck.store.rebuilt import Key, Rebuilt, counted, counted_standing, total_of
 from tapedeck.store.reread import Reread, Spans, reread
 from tapedeck.store.settled import settled
@@ -61,12 +62,12 @@ def rebuild(
 ) -> Rebuilt:
     """Rebuild every window that meets the slice, and write those that differ.
 
-    `within`: a frozen plan of the slice whose bounds are kept, so that a retry reads the same.
-    `progress` counts partitions. Raises BadInput for a vendor of which nothing was recorded, Mismatch,
-    Unavailable; safe to run again.
+    `partitions`: only these partition groups. `within`: a frozen plan of the slice whose bounds are kept, so
+    that a retry reads the same. `progress` counts partition groups. Raises BadInput for a vendor of which
+    nothing was recorded, Mismatch, Unavailable; safe to run again.
     """
     pins, libraries = meta.read(settings).topics(vendor), library.ensure(settings, vendor)
-    chosen = range(pins.live[-1].partitions) if partitions is None else partitions
+    chosen = range(pins.groups) if partitions is None else partitions
     total = Rebuilt()
     for done, partition in enumerate(chosen):
         if progress is not None:
@@ -98,7 +99,7 @@ def rebuild_partition(
     reached: Reached = lambda through, done: None,
     seen: Callable[[Records], object] = lambda records: None,
 ) -> Rebuilt:
-    """`rebuild` for one partition. `progress` counts records.
+    """`rebuild` for one partition group. `progress` counts records.
 
     `only`: no other windows. `late`: offsets that are to be read in any case, since messages that came
     late lie there. `records`: about how many to hold at once.
@@ -132,7 +133,7 @@ Windows = dict[str, list[Slice]]
 
 @dataclass(frozen=True, slots=True)
 class _Partition:
-    """One partition's part of a rebuild."""
+    """One partition group's part of a rebuild."""
 
     settings: Settings
     vendor: str
@@ -141,7 +142,7 @@ class _Partition:
     libraries: dict[str, Library]
     of: Slice
     within: Plan | None
-    late: dict[str, tuple[int, int]]
+    late: dict[Lane, tuple[int, int]]
     by: str
     dry: bool = False
     seen: Callable[[Records], object] = lambda records: None

@@ -10,11 +10,12 @@ from confluent_kafka import Consumer
 from tapedeck.errors import Mismatch
 from tapedeck.log import client
 from tapedeck.log.meta import TopicPin, VendorTopics
+from tapedeck.partitions import of_groups
 from tapedeck.settings import Settings
 from tapedeck.slices import parse_duration
 from tapedeck.store import positions
 from tapedeck.store.held import Held, Reach
-from tapedeck.store.positions import Position
+from tapedeck.store.positions import Lane, Position
 from tapedeck.store.shown import FOREVER
 
 MS = 1_000_000
@@ -22,9 +23,9 @@ MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a writer goes on from. `history`: by partition, the next offset of the backfill topic."""
+    """What a writer goes on from, by partition group. `history`: the next offset of the backfill topic."""
 
-    saved: dict[tuple[str, int], Position]
+    saved: dict[Lane, Position]
     held: dict[int, Held]
     history: dict[int, int]
 
@@ -37,7 +38,7 @@ def begin(
     partitions: Iterable[int],
     say: Callable[[str], None],
 ) -> Begun:
-    """Where writing goes on in these partitions. `windows`: length in ns by kind.
+    """Where writing goes on in these partition groups. `windows`: length in ns by kind.
 
     Raises Mismatch where a topic ends before what was written of it, and Unavailable.
     """
@@ -48,14 +49,15 @@ def begin(
         resume = _Resume(settings, consumer, saved, say)
         for p in partitions:
             closed: dict[str, int] = {}
-            for pin in pins.live:
-                if (pin.id, p) in saved:
-                    for kind, end in saved[pin.id, p].closed.items():
+            lanes = [(pin, q) for pin in pins.live for q in of_groups([p], pins.groups, pin.partitions)]
+            for pin, q in lanes:
+                if (pin.id, q) in saved:
+                    for kind, end in saved[pin.id, q].closed.items():
                         closed[kind] = max(closed.get(kind, 0), end)
-            reaches = {pin.id: resume.reach(pin, p, closed, margin) for pin in pins.live}
             begun.held[p] = Held(
-                partition=p, windows=dict(windows), margin=margin, reaches=reaches,
-                numbers={pin.number: pin.id for pin in pins.log}, closed=closed,
+                partition=p, windows=dict(windows), margin=margin,
+                reaches={(pin.id, q): resume.reach(pin, q, closed, margin) for pin, q in lanes},
+                pins={pin.number: pin for pin in pins.log}, closed=closed,
             )  # fmt: skip
             begun.history[p] = resume.history(pins.backfill, p)
     return begun
@@ -65,7 +67,7 @@ def begin(
 class _Resume:
     settings: Settings
     consumer: Consumer
-    saved: dict[tuple[str, int], Position]
+    saved: dict[Lane, Position]
     say: Callable[[str], None]
 
     def history(self, pin: TopicPin, p: int) -> int:
@@ -77,7 +79,8 @@ class _Resume:
         """Where to begin in a live topic, so that every open window is whole in memory."""
         low, high, known = self._standing(pin, p)
         if known is None or not closed:
-            return Reach(pin.id, low, 0 if low == 0 else FOREVER, known.next if known else 0)
+            whole_from = 0 if low == 0 else FOREVER
+            return Reach(pin.id, p, pin.partitions, low, whole_from, known.next if known else 0)
         time_ns = max(0, min(closed.values()) - margin)
         found = client.offsets_at(self.settings, self.consumer, pin.name, {p: time_ns // MS})[p]
         start = min(known.next, found if found >= 0 else high)
@@ -87,8 +90,8 @@ class _Resume:
                     f"{pin.name}[{p}] begins at {low} but was written through {known.next} only: what lies "
                     "between was deleted before it was written, and its windows will be flagged partial"
                 )
-            return Reach(pin.id, low, FOREVER, known.next)
-        return Reach(pin.id, start, time_ns, known.next)
+            return Reach(pin.id, p, pin.partitions, low, FOREVER, known.next)
+        return Reach(pin.id, p, pin.partitions, start, time_ns, known.next)
 
     def _standing(self, pin: TopicPin, p: int) -> tuple[int, int, Position | None]:
         """The bounds of what Kafka holds, and the saved position, which lies no further than they do."""

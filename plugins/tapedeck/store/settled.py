@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from tapedeck.log import meta
 from tapedeck.log.meta import VendorTopics
 from tapedeck.log.plan import Plan
+from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
 from tapedeck.store import ledger
@@ -39,7 +40,7 @@ def settled(
     `standing`: by kind, what their documents say of themselves, all of each window's. Raises Unavailable.
     """
     every = [stored for found in standing.values() for parts in found.values() for stored in parts]
-    if partition in plan.expired or len({pin.partitions for pin in pins.log}) > 1 or not every:
+    if partition in plan.expired or not every:
         return None
     if any(one.window % ledger.MINUTE_NS for one in libraries.values()):
         return None
@@ -51,7 +52,7 @@ def settled(
     if any(missing(r.start, r.stop, ledger.covered(settings, r)) for r in ranges):
         return None
     spans = {kind: Slice(of_kind[0].start, of_kind[-1].end) for kind, of_kind in windows.items() if of_kind}
-    log, rows = ledger.sums(settings, plan.vendor, libraries, spans, partition)
+    log, rows = ledger.sums(settings, plan.vendor, libraries, spans, groups=plan.partitions, group=partition)
     arctic: dict[Place, Tally] = {}
     for kind, found in standing.items():
         for (_, _, start), parts in found.items():
@@ -87,5 +88,5 @@ def _has_read(stored: Stored, plan: Plan, partition: int) -> bool:
     return all(
         r.topic_id in spans and spans[r.topic_id].start <= r.start and r.stop <= spans[r.topic_id].next
         for r in plan.of(partition)
-        if r.stop > r.start
+        if r.stop > r.start and r.partition == partition_of(stored.symbol, plan.count_of(r))
     )

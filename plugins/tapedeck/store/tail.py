@@ -71,11 +71,10 @@ def up_to_now(
     """
     saved = positions.read(settings, one.vendor)
     pins = topics.verified(settings, one.vendor)
-    count = pins.live[-1].partitions
-    homes = {symbol: partition_of(symbol, count) for symbol in symbols}
+    homes = {symbol: partition_of(symbol, pins.groups) for symbol in symbols}
     margin = parse_duration(settings.vendor(one.vendor).margin)
     held = _documents(settings, one, symbols, of.widen(margin))
-    plan = resolve(settings, one.vendor, of, partitions=sorted(set(homes.values())))
+    plan = resolve(settings, one.vendor, of, symbols=symbols)
     numbers = {pin.id: pin.number for pin in pins.log}
     found = {}
     backfills = frozenset({pins.backfill.number})
@@ -171,7 +170,7 @@ def _log(
     """Messages of a kind and of these symbols, and voids, from the saved positions on."""
     ranges = []
     for r in plan.of(home):
-        known = saved.get((r.topic_id, home))
+        known = saved.get((r.topic_id, r.partition))
         start = max(r.start, known.next if known else 0)
         if start < r.stop:
             ranges.append(structs.replace(r, start=start))
@@ -219,7 +218,7 @@ def _decoded(
     for records in read_log(settings, ranges):
         if len(symbols) <= FEW:  # of a partition's many symbols, so nearly nothing is left to decode
             records = records.take(np.flatnonzero(about(records.values, TAG_OF[kind], symbols)))
-        yield decode_records(records, plan.partitions)
+        yield decode_records(records, plan.count_of(records.range))
 
 
 def _together(*parts: Columns | None) -> Columns | None:

@@ -16,7 +16,7 @@ import numpy as np
 from tapedeck import digest
 from tapedeck.columns import Array, Columns, by_code, concat, empty
 from tapedeck.log.judge import judge
-from tapedeck.log.plan import Claim
+from tapedeck.log.plan import Claim, claims_of
 from tapedeck.slices import Slice
 
 CODE_VERSION = 2
@@ -45,8 +45,9 @@ class Built:
 
     `kept`, `duplicates` and `voided` hold every message of the window once; `kept` is what is stored,
     in order (ts_recv, topic, offset). `tallies` are theirs, in that order. `claims` say what of the
-    log was read. `partial`: the log no longer held all of it. `base` is the build that this one adds
-    to where the log was cut, "" where it adds to no document; None: it stands on the log alone.
+    log was read, one a topic. `partition`: the symbol's partition group. `partial`: the log no longer held
+    all of it. `base` is the build that this one adds to where the log was cut, "" where it adds to no
+    document; None: it stands on the log alone.
     """
 
     kind: str
@@ -88,8 +89,9 @@ def build_windows(
 
     `records` are messages of one kind with `topic` and `offset`, in any order, from at least
     [span.start - margin, span.end + margin); what lies outside that is not looked at, what lies outside
-    the span only helps to judge. A record that is given twice counts once. `signs` of listening are of the
-    same time, or of more; they tell whose messages without seq are.
+    the span only helps to judge. A record that is given twice counts once. `partition`: their partition
+    group, `claims`: on all of it; each window has those on its symbol's partitions. `signs` of listening are
+    of the same time, or of more; they tell whose messages without seq are.
     """
     part = distinct(ordered(between(records, span.widen(margin))))
     judged = judge({part.kind: part}, voids, margin, backfills, signs)[part.kind]
@@ -103,7 +105,8 @@ def build_windows(
         (kept, k), (duplicates, d), (voided, v) = (place.get(symbol, nothing) for place in places)
         windows[symbol] = Built(
             kind=part.kind, symbol=symbol, span=span, partition=partition, kept=kept,
-            duplicates=duplicates, voided=voided, tallies=(k, d, v), claims=tuple(claims), partial=partial,
+            duplicates=duplicates, voided=voided, tallies=(k, d, v), claims=claims_of(symbol, claims),
+            partial=partial,
         )  # fmt: skip
     return windows
 
@@ -140,7 +143,8 @@ def no_messages(
     nothing = empty(kind)
     return Built(
         kind=kind, symbol=symbol, span=span, partition=partition, kept=nothing, duplicates=nothing,
-        voided=nothing, tallies=(Tally(), Tally(), Tally()), claims=tuple(claims), partial=partial,
+        voided=nothing, tallies=(Tally(), Tally(), Tally()), claims=claims_of(symbol, claims),
+        partial=partial,
     )  # fmt: skip
 
 
@@ -176,11 +180,10 @@ def ordered(columns: Columns) -> Columns:
 
 def distinct(columns: Columns) -> Columns:
     """Ordered messages without those that came from one record twice."""
-    stamps, topic, offset = (columns[name] for name in ("ts_recv", "topic", "offset"))
     again = np.zeros(len(columns), np.bool_)
-    again[1:] = (
-        (stamps[1:] == stamps[:-1]) & (topic[1:] == topic[:-1]) & (offset[1:] == offset[:-1])
-    )  # fmt: skip
+    again[1:] = np.logical_and.reduce([
+        columns[name][1:] == columns[name][:-1] for name in ("ts_recv", "topic", "offset", "symbol")
+    ])  # fmt: skip
     return columns.take(~again) if again.any() else columns
 
 

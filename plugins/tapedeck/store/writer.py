@@ -23,7 +23,7 @@ from tapedeck.log.decode import decode_records
 from tapedeck.log.fetch import Batch, Fetcher, fetcher
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records
-from tapedeck.partitions import numbers
+from tapedeck.partitions import numbers, of_groups
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, parse_duration
 from tapedeck.store import library, positions, undecodable
@@ -33,7 +33,7 @@ from tapedeck.store.held import Held, Mend
 from tapedeck.store.latency import Latencies
 from tapedeck.store.ledger import Ledger
 from tapedeck.store.mending import Mender
-from tapedeck.store.positions import Position
+from tapedeck.store.positions import Lane, Position
 from tapedeck.store.report import Report
 from tapedeck.store.resume import begin
 from tapedeck.store.share import Share
@@ -104,12 +104,13 @@ class _Session:
     groups: frozenset[int] = frozenset()
     """The partition groups that are being written."""
     held: dict[int, Held] = field(default_factory=dict)
+    """By partition group."""
     history: dict[int, int] = field(default_factory=dict)
-    """By partition, the next offset of the backfill topic."""
-    saved: dict[tuple[str, int], Position] = field(default_factory=dict)
+    """By partition group, the next offset of the backfill topic."""
+    saved: dict[Lane, Position] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Write until asked to end."""
+        """Write until asked to end, or until the vendor's topics are others: it has grown."""
         first = sure(lambda: look(self.settings, self.vendor))
         mender = Mender(self.settings, self.vendor, self.by, self.done, lambda: self.report(self.done))
         self.closer = Closer(
@@ -122,12 +123,17 @@ class _Session:
         ticked = 0.0
         try:
             while not self.asked():
-                self._share(watch.seen)
+                seen = watch.seen
+                if seen.topics != first.topics:
+                    self.say(
+                        f"{self.vendor} has other topics than before: beginning anew with those there are"
+                    )
+                    break
+                self._share(seen)
                 if not self.groups:
                     self._stand_by()
                     continue
                 self._take(self._fetched())
-                seen = watch.seen
                 for held in self.held.values():
                     self._patiently(lambda held=held, seen=seen: self.closer.due(held, seen))  # type: ignore[misc]
                     self._patiently(lambda held=held, seen=seen: self.closer.draft(held, seen))  # type: ignore[misc]
@@ -154,19 +160,14 @@ class _Session:
         wanted = self.share.groups
         if wanted == self.groups:
             return
-        if gone := [p for p in self.held if self._group(p) not in wanted]:
+        if gone := [group for group in self.held if group not in wanted]:
             self._save()  # so that the next one begins there
-            for p in gone:
-                del self.held[p], self.history[p]
-                self.closer.forget(p)
-        pins = seen.topics
+            for group in gone:
+                del self.held[group], self.history[group]
+                self.closer.forget(group)
         windows = {kind: one.window for kind, one in self.closer.libraries.items()}
-        fresh = [
-            p
-            for p in range(pins.live[-1].partitions)
-            if self._group(p) in wanted and self._group(p) not in self.groups
-        ]
-        begun = begin(self.settings, self.vendor, pins, windows, fresh, self.say)
+        fresh = sorted(wanted - self.groups)
+        begun = begin(self.settings, self.vendor, seen.topics, windows, fresh, self.say)
         self.held |= begun.held
         self.history |= begun.history
         self.saved |= begun.saved
@@ -183,9 +184,11 @@ class _Session:
     def _group(self, partition: int) -> int:
         return partition % self.closer.backfill.partitions
 
-    def _places(self, p: int) -> Iterator[tuple[tuple[str, int], int]]:
+    def _places(self, group: int) -> Iterator[tuple[tuple[str, int], int]]:
+        """Where the next records of a partition group come from."""
         for pin in self.closer.pins.values():
-            yield (pin.name, p), self._next(pin.id, p)
+            for p in of_groups([group], self.closer.backfill.partitions, pin.partitions):
+                yield (pin.name, p), self._next(pin.id, p)
 
     def _stand_by(self) -> None:
         if self.share.joined:
@@ -245,42 +248,43 @@ class _Session:
     def _next(self, topic_id: str, p: int) -> int:
         if topic_id == self.closer.backfill.id:
             return self.history[p]
-        return self.held[p].reaches[topic_id].position
+        return self.held[self._group(p)].reaches[topic_id, p].position
 
     def _take(self, batches: Iterable[Records]) -> None:
         bad = []
         for records in batches:
             r = records.range
-            held, pin = self.held[r.partition], self.closer.pins[r.topic]
+            group, pin = self._group(r.partition), self.closer.pins[r.topic]
+            held, lane = self.held[group], (pin.id, r.partition)
             decoded = decode_records(records, pin.partitions)
             bad += decoded.undecodable
             self.ledger.add(records, decoded)
             self.closer.last_record = time.monotonic()
             late_before, messages_before = _amount(held.late), held.late_messages
             if pin.id == self.closer.backfill.id:
-                self.history[r.partition] = r.stop
-                held.add_history(pin.id, decoded.messages)
+                self.history[group] = r.stop
+                held.add_history(lane, decoded.messages)
                 if decoded.signs is not None:
-                    held.add_history_signs(pin.id, decoded.signs)
+                    held.add_history_signs(lane, decoded.signs)
             else:
-                reach = held.reaches[pin.id]
+                reach = held.reaches[lane]
                 reach.index(records.offsets, records.timestamps_ms)
                 if reach.whole_from == FOREVER:
                     lateness = parse_duration(self.settings.vendor(self.vendor).lateness)
                     reach.whole_from = int(records.timestamps_ms.max() + 1) * MS + lateness
                 if decoded.heartbeats is not None:
                     reach.shown.add(decoded.heartbeats)
-                held.add(pin.id, decoded.messages)
+                held.add(lane, decoded.messages)
                 for columns in decoded.messages.values():
                     self.closer.latencies.note("kafka", columns["ts_recv"])
                 if decoded.signs is not None:
-                    held.add_signs(pin.id, decoded.signs)
+                    held.add_signs(lane, decoded.signs)
             if decoded.voids is not None:
-                held.add_voids(pin.id, decoded.voids)
+                held.add_voids(lane, decoded.voids)
             self.done.late += held.late_messages - messages_before
             self.done.messages += sum(len(columns) for columns in decoded.messages.values())
             if _amount(held.late) > late_before:
-                self.closer.mender.noticed(r.partition)
+                self.closer.mender.noticed(group)
         self.done.undecodable += len(bad)
         self._patiently(lambda: undecodable.enter(self.settings, self.vendor, bad))
 
@@ -301,29 +305,25 @@ class _Session:
     def _save(self) -> None:
         """Raise the positions to what is safe."""
         fresh = []
-        for p, held in self.held.items():
+        for group, held in self.held.items():
             unsafe = held.unsafe()
-            ends = {topic_id: reach.position for topic_id, reach in held.reaches.items()}
-            ends[self.closer.backfill.id] = self.history[p]
-            for topic_id, position in ends.items():
+            ends = {lane: reach.position for lane, reach in held.reaches.items()}
+            ends[self.closer.backfill.id, group] = self.history[group]
+            for (topic_id, p), position in ends.items():
                 closed = dict(held.closed) if topic_id != self.closer.backfill.id else {}
-                fresh.append(
-                    Position(
-                        topic_id=topic_id, partition=p, next=min(position, unsafe.get(topic_id, position)),
-                        closed=closed,
-                    )
-                )  # fmt: skip
+                safe = min(position, unsafe.get((topic_id, p), position))
+                fresh.append(Position(topic_id=topic_id, partition=p, next=safe, closed=closed))
         changed = [new for new in fresh if self.saved.get((new.topic_id, new.partition)) != new]
         positions.save(self.settings, self.vendor, changed)
         self.saved.update({(new.topic_id, new.partition): new for new in changed})
 
     def _show(self) -> None:
         behind = {
-            str(p): sum(
+            str(group): sum(
                 max(0, self.source.seen_watermarks(topic, p)[1] - offset)
-                for (topic, _), offset in self._places(p)
+                for (topic, p), offset in self._places(group)
             )
-            for p in sorted(self.held)
+            for group in sorted(self.held)
         }
         begun = [start for held in self.held.values() if (start := held.oldest()) is not None]
         self.done.lag, self.done.partitions, self.done.held = sum(behind.values()), sorted(self.held), ""

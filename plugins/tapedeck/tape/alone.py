@@ -30,7 +30,7 @@ def check(settings: Settings, pin: TopicPin, lives: Iterable[Life], folder: Path
     elsewhere = {
         life.since: life
         for life in lives
-        if life.closed is None and not life.retired and life.since not in here
+        if life.closed is None and not life.retired and life.taper not in here
     }
     if not elsewhere:
         return

@@ -98,6 +98,8 @@ class Lines:
         self.catching_up = True
         """Whether some lane is still being passed over."""
         self.life = 0
+        self.since = 0
+        """Since when this life is in the topic: its heartbeats say so, and count from there."""
         self.stamp = stamp
         """Receipt time of the last line."""
         self.sent = [0] * len(served)
@@ -106,9 +108,9 @@ class Lines:
         self.refused: Counter[str] = Counter()
         """By reason, the payloads that went into quarantine."""
 
-    def begin(self, life: int) -> None:
-        """The lines from here on are of this life."""
-        self.life = life
+    def begin(self, life: int, since: int) -> None:
+        """The lines from here on are of this life, which is in this topic since that stamp."""
+        self.life, self.since = life, since
         self.sent = [0] * len(self._served)
 
     def serve_from(self, place: Place) -> None:
@@ -221,7 +223,7 @@ class Lines:
         self.stamp = recv_ns
         if word == "heartbeat":
             closing = bool(table.get("closing"))
-            self._beat(recv_ns, closing, bool(table.get("connected", True)))
+            self.beat(recv_ns, closing, bool(table.get("connected", True)))
             return closing
         if word in ("connect", "disconnect"):
             code = CONNECTED if word == "connect" else DISCONNECTED
@@ -249,7 +251,12 @@ class Lines:
         if not self._passed[self._home]:
             self.sent[self._home] += 1
 
-    def _beat(self, recv_ns: int, closing: bool, connected: bool) -> None:
+    def beat(self, recv_ns: int, closing: bool, connected: bool) -> None:
+        """A heartbeat into every partition. Before the life moved here it beat elsewhere, and not here."""
+        if recv_ns < self.since:
+            return
+        if recv_ns == self.since != self.life:
+            self.sent[: self._partitions] = [0] * self._partitions
         for lane in range(self._partitions):
             if not self._passed[lane]:
                 beat = Heartbeat(
@@ -259,7 +266,7 @@ class Lines:
                     0,
                     0,
                     self._src,
-                    self.life,
+                    self.since,
                     self.sent[lane],
                     int(closing),
                     int(connected),

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.error import KafkaError
 from msgspec import structs
 
 from tapedeck import metrics, vendors
@@ -17,17 +13,18 @@ from tapedeck.errors import Mismatch, Unavailable
 from tapedeck.log import client, meta, quarantine, topics
 from tapedeck.log.meta import Life
 from tapedeck.log.produce import Outbox, Target, value_limits
+from tapedeck.log.watching import Identity, MetaChanges
 from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
-from tapedeck.tape import alone, lock, position, retention
+from tapedeck.tape import alone, lock, moving, position, retention
 from tapedeck.tape.canonical import Canonical
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Chunk, Follower
 from tapedeck.tape.latency import Latency
 from tapedeck.tape.lines import Lines
 from tapedeck.tape.position import Lane, Ledger, Position
-from tapedeck.tape.segment import Place, segments, stamp_of
+from tapedeck.tape.segment import Place, heartbeat_of, segments, stamp_of
 from tapedeck.tape.share import Share
 from tapedeck.tape.skew import Skew
 
@@ -52,6 +49,10 @@ Say = Callable[[str], None]
 
 class _GaveUp(Exception):
     """It was time to end and Kafka still did not take the rest."""
+
+
+class _Moved(Exception):
+    """The vendor has grown: publishing goes on in another topic."""
 
 
 def publish(
@@ -90,6 +91,8 @@ def publish(
                 show(held, {})
             except _GaveUp:
                 pass
+            except _Moved:
+                continue
             if ending.asked():
                 _tell_rest(settings, vendor, src, warn)
                 return
@@ -127,18 +130,23 @@ class _Session:
         self._latency, self._holds, self._held = Latency(), 0, ""
         self._skew = Skew(vendors.get(vendor))
         known = topics.ensure(settings, vendor)
-        self._pin = known.live[-1]
+        self._changes = MetaChanges(settings)
+        self._know(meta.read(settings))
+        found = position.load(self._folder)
+        where = f"{self._folder / position.FILE}{self._beside}"
+        self._pin = moving.begun_in(known.live, self._own, found, where)
         mine = share.mine(self._pin)
-        served = self._served()
+        served = self._served(found)
         first = min(
             (lane for lane, own in zip(served, mine, strict=True) if own), key=lambda lane: lane.place
         )
-        self._lives = self._registered()
-        alone.check(settings, self._pin, self._lives.values(), self._folder)
+        self._lives = self._here()
+        for pin in known.live:
+            alone.check(settings, pin, [life for life in self._own if life.topic_id == pin.id], self._folder)
         limits = value_limits(settings, [self._pin.name, known.quarantine.name])
         targets = [Target(self._pin.name, p) for p in range(self._pin.partitions)]
         targets.append(Target(known.quarantine.name, quarantine.lane_of(known.quarantine, src)))
-        self._admin = client.admin(settings)
+        self._identity = Identity(settings, self._pin.name, self._pin.id)
         self._outbox = Outbox(settings, targets, self._wait)
         self._ledger = Ledger(served, first.stamp, mine)
         self._lines = Lines(
@@ -150,13 +158,13 @@ class _Session:
             self._canonical = Canonical(reader, self._lines, src, limits[self._pin.name])
         self._follower = Follower(self._folder, first.place)
         self._limit = 0
-        self._identity: Future[Any] | None = None
         now = time.monotonic()
         self._next_save = now + SAVE_SECONDS
         self._next_identity = now + IDENTITY_SECONDS
         self._next_prune = now + PRUNE_SECONDS
         self._next_alarm = now
         self._saved: Position | None = None
+        self._moved = False
 
     def run(self) -> None:
         """Publish until it is time to end and the tape has no more, and all is acknowledged."""
@@ -191,32 +199,20 @@ class _Session:
             self._outbox.close()
             self._follower.close()
 
-    def _registered(self) -> dict[int, Life]:
-        """This collector's lives in md.meta, by their first stamp."""
-        return {
-            life.since: life
-            for life in meta.read(self._settings).lives
-            if (life.vendor, life.src, life.topic_id) == (self._vendor, self._src, self._pin.id)
-        }
+    def _know(self, said: meta.Meta) -> None:
+        """Take in what md.meta says of the vendor's topics and this source's lives."""
+        self._live = said.topics(self._vendor).live
+        self._own = [life for life in said.lives if (life.vendor, life.src) == (self._vendor, self._src)]
 
-    def _served(self) -> list[Lane]:
-        found = position.load(self._folder)
+    def _here(self) -> dict[int, Life]:
+        """This collector's lives in the topic, by the first stamp of their taper."""
+        return {life.taper: life for life in self._own if life.topic_id == self._pin.id}
+
+    def _served(self, found: Position | None) -> list[Lane]:
         first = next(iter(segments(self._folder)), None)
         if found is None:
             name = first.name if first else ""
             return [Lane(name, 0, 0)] * (self._pin.partitions + 1)
-        if found.topic_id != self._pin.id:
-            raise Mismatch(
-                f"{self._folder / position.FILE} speaks of a topic with id {found.topic_id}, but "
-                f"{self._pin.name} has id {self._pin.id}: remove that file to publish the whole tape into it"
-                f"{self._beside}"
-            )
-        if len(found.lanes) != self._pin.partitions + 1:
-            raise Mismatch(
-                f"{self._folder / position.FILE} speaks of {len(found.lanes) - 1} partitions, but "
-                f"{self._pin.name} has {self._pin.partitions}: remove that file to publish all of it again"
-                f"{self._beside}"
-            )
         return found.lanes
 
     @property
@@ -227,8 +223,7 @@ class _Session:
         """Every line of a chunk, in order."""
         lines, (segment, offset) = self._lines, chunk.start
         if segment.life != lines.life:
-            self._register(segment.life)
-            lines.begin(segment.life)
+            lines.begin(segment.life, self._register(segment.life))
         self._limit = self._clock.wall() + AHEAD
         if self._canonical is not None:
             self._publish_canonical(self._canonical, chunk)
@@ -277,6 +272,8 @@ class _Session:
         elif head[:1] == b"!":
             if (stamp_of(line) or 0) > self._limit:
                 self._hold(stamp_of(line) or 0, place)
+            if self._pin.id != self._live[-1].id and not lines.catching_up:
+                self._move_at(line, place)
             if lines.own(line, place.offset):
                 self._close_life(lines.stamp, Place(place.segment, place.offset + len(line) + 1))
         else:
@@ -316,11 +313,14 @@ class _Session:
                 raise _GaveUp
         self._limit, self._held = now + AHEAD, ""
 
-    def _register(self, life: int) -> None:
-        """Enter a life in md.meta before the first record of it; who does not lead waits for who does."""
+    def _register(self, life: int) -> int:
+        """Enter a taper's life in md.meta before the first record of it, and give since when it is here; who
+        does not lead waits for who does."""
 
         def registered() -> bool:
-            self._lives = self._lives if life in self._lives else self._registered()
+            if life not in self._lives:
+                self._know(meta.read(self._settings))
+                self._lives = self._here()
             return life in self._lives
 
         if not self._share.leads:
@@ -330,6 +330,40 @@ class _Session:
         if life not in self._lives:
             self._lives[life] = Life(vendor=self._vendor, src=self._src, since=life, topic_id=self._pin.id)
             meta.put(self._settings, self._lives[life])
+        return self._lives[life].since
+
+    def _move_at(self, line: bytes, place: Place) -> None:
+        """Go on in the newest topic from this line on, if it is a heartbeat (see `tape.moving`)."""
+        beat, lines = heartbeat_of(line), self._lines
+        if beat is None:
+            return
+        stamp, connected = beat
+        if self._share.parts > 1:
+            self._alarm(
+                f"{self._vendor} has grown, and several publishers of one tape stay in {self._pin.name}: "
+                f"begin this collector again with vendors.{self._vendor}.publishers = 1, until `tapedeck "
+                f"topics {self._vendor}` shows it in {self._live[-1].name}, then with as many as before"
+            )
+            return
+        there = moving.destination(self._live, self._own, self._pin, lines.life)
+        if there is None or stamp < there[1]:
+            return
+        pin, since = there[0], there[1] or stamp
+        self._mark(place)
+        self._outbox.drain()
+        before = self._save()
+        if not there[1]:
+            life = Life(vendor=self._vendor, src=self._src, since=since, topic_id=pin.id, moved=lines.life)
+            meta.put(self._settings, life)
+        if self._lives[lines.life].closed is None:
+            lines.beat(since, closing=True, connected=connected)
+            self._close_life(since, place)
+        self._moved = True
+        position.save(self._folder, moving.moved(before, pin, place))
+        self._warn(
+            f"{self._vendor} has grown: publishing goes on in {pin.name}, from {format_time(since)} on"
+        )
+        raise _Moved
 
     def _close_life(self, stamp: int, behind: Place) -> None:
         """Enter the end of a life in md.meta once its closing heartbeat, which ends at the place `behind`, is
@@ -382,6 +416,8 @@ class _Session:
         if now >= self._next_save:
             self._next_save = now + SAVE_SECONDS
             self._save()
+            if self._changes.seen():
+                self._know(meta.read(self._settings))
             self._tell()
             if self._outbox.trouble and self._outbox.pending:
                 self._alarm(
@@ -405,32 +441,25 @@ class _Session:
             self._alarm(f"old segments of the tape {self._folder} can't be removed ({e.strerror})")
 
     def _check_identity(self) -> None:
-        """Clients do not notice a topic that is deleted and made again; only its id tells."""
-        if self._identity is not None and self._identity.done():
-            try:
-                found = str(self._identity.result().topic_id)
-            except KafkaException as e:
-                found = "none" if e.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else self._pin.id
-            self._identity = None
-            if found != self._pin.id:
-                raise Mismatch(
-                    f"the topic {self._pin.name} was deleted or made again (id {found}, pinned "
-                    f"{self._pin.id}), with what it held: set vendors.{self._vendor}.topic to a new name and "
-                    f"remove {self._folder / position.FILE}, and the whole tape is published there"
-                )
-        if self._identity is None:
-            asked = self._admin.describe_topics(TopicCollection([self._pin.name]), request_timeout=5)
-            self._identity = asked[self._pin.name]
+        if (found := self._identity.found()) != self._pin.id:
+            raise Mismatch(
+                f"the topic {self._pin.name} was deleted or made again (id {found}, pinned {self._pin.id}), "
+                f"with what it held: give it up with `tapedeck topics forget {self._vendor} "
+                f"{self._pin.name}` and remove {self._folder / position.FILE}, and the whole tape is "
+                "published into the topic that is made in its place"
+            )
 
-    def _save(self) -> None:
+    def _save(self) -> Position:
+        """Keep what Kafka has acknowledged; gives it."""
         lanes = self._ledger.lanes(self._outbox.acknowledged)
         counts = {**self._lines.counts, "times Kafka's queue was full": self._outbox.times_full}
         new = Position(topic_id=self._pin.id, lanes=lanes, stamp=self._ledger.stamp, counts=counts)
-        if new != self._saved:
+        if new != self._saved and not self._moved:
             position.save(self._folder, new, self._share.part)
             if self._saved is None and self._share.leads:
                 position.forget(self._folder, self._share.parts)
             self._saved = new
+        return new
 
     def _tell(self) -> None:
         """Say how it is, with what was counted anyway."""

@@ -109,6 +109,20 @@ def own_of(line: bytes) -> tuple[str, dict[str, Any]]:
     return word.decode("ascii", "replace"), msgspec.json.decode(text, type=dict[str, Any])
 
 
+def heartbeat_of(line: bytes) -> tuple[int, bool] | None:
+    """(receipt time, whether the bus was connected) of a heartbeat line that closes nothing; else None."""
+    if not line.startswith(b"!heartbeat "):
+        return None
+    try:
+        table = own_of(line)[1]
+    except msgspec.DecodeError:
+        return None
+    recv_ns = table.get("recv_ns")
+    if not isinstance(recv_ns, int) or table.get("closing"):
+        return None
+    return recv_ns, bool(table.get("connected", True))
+
+
 def stamp_of(line: bytes) -> int | None:
     """The receipt time of any line of the tape, or None for a damaged one."""
     if line.startswith(b"!"):

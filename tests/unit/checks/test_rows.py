@@ -10,6 +10,8 @@ from tapedeck.columns import Columns, empty, from_messages
 from tapedeck.slices import NS
 
 T0 = 1_723_161_600 * NS
+COUNTS = {3: 3, 0: 3}
+"""By topic number, its partitions; of three the symbol A lives in partition 1."""
 
 
 def trades(count: int = 20) -> Columns:
@@ -20,7 +22,7 @@ def trades(count: int = 20) -> Columns:
 
 def test_equal_rows_do_not_differ_whatever_their_order() -> None:
     whole = trades()
-    assert diff(whole, whole.take(np.arange(20)[::-1]), 1).messages == 0
+    assert diff(whole, whole.take(np.arange(20)[::-1]), "A", COUNTS).messages == 0
 
 
 def test_each_sort_is_counted_and_shown_with_its_values() -> None:
@@ -30,7 +32,7 @@ def test_each_sort_is_counted_and_shown_with_its_values() -> None:
     arctic = log.with_arrays(price=price).take(np.array([0, 1, 1, *range(3, 20)]))
     extra = log.with_arrays(offset=log["offset"] + 1).take(np.array([9]))
     both = Columns("trade", ("A",), {n: np.concatenate((arctic[n], extra[n])) for n in arctic.arrays})
-    found = diff(log, both, 1)
+    found = diff(log, both, "A", COUNTS)
     assert (found.missing, found.extra, found.different, found.messages) == (1, 2, 1, 4)
     missing, *more, changed = found.rows
     place = "topic 3 partition 1 offset 4 at 2024-08-09T00:00:02Z"
@@ -40,9 +42,9 @@ def test_each_sort_is_counted_and_shown_with_its_values() -> None:
 
 
 def test_a_window_that_one_side_lacks() -> None:
-    assert diff(trades(), empty("trade"), 0).missing == 20
-    assert diff(empty("trade"), trades(), 0).extra == 20
-    assert len(diff(trades(), empty("trade"), 0).rows) == 5
+    assert diff(trades(), empty("trade"), "A", COUNTS).missing == 20
+    assert diff(empty("trade"), trades(), "A", COUNTS).extra == 20
+    assert len(diff(trades(), empty("trade"), "A", COUNTS).rows) == 5
 
 
 def test_a_level_of_a_book_that_changed_is_seen() -> None:
@@ -50,5 +52,5 @@ def test_a_level_of_a_book_that_changed_is_seen() -> None:
         whole = from_messages("book", [m.Book("A", 0, T0, 5, 4, 1, 0, [(1.0, size)], [])])
         return whole.with_arrays(topic=np.zeros(1, np.int32), offset=np.zeros(1, np.int64))
 
-    [row] = diff(book(2.0), book(3.0), 0).rows
+    [row] = diff(book(2.0), book(3.0), "A", COUNTS).rows
     assert (row.log, row.arctic) == ({"bids": [[1.0, 2.0]]}, {"bids": [[1.0, 3.0]]})

@@ -76,7 +76,7 @@ def hour(
     nothing = columns.take(np.zeros(0, np.int64))
     look = Look(
         partition=0, judged={"trade": Judged(columns, nothing, nothing)}, beats=empty("heartbeat"),
-        undecodable=[], stamps={}, begun={}, cut=None, low=0, oldest=of.end,
+        undecodable=[], lanes=(),
     )  # fmt: skip
     steady.take(look, of, ())
     steady.until = of.end

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 from tapedeck.columns import Columns, from_messages
+from tapedeck.log.meta import TopicPin
 from tapedeck.message import KINDS, Trade, Void
 from tapedeck.slices import NS, Slice
 from tapedeck.store.held import Held, Mend, Reach
 
 MINUTE = 60 * NS
 T0 = 28_000_000 * MINUTE
-LIVE, BACKFILL = "live", "backfill"
+LIVE, BACKFILL = ("live", 0), ("backfill", 0)
+PINS = {
+    number: TopicPin(
+        id=name, name=name, vendor="v", role=name, partitions=1, partitioner="murmur2", number=number
+    )
+    for number, name in ((3, "live"), (4, "backfill"))
+}
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def held() -> Held:
     """Two minutes of trades, one a second; the first minute's windows are closed."""
     held = Held(
         partition=0, windows=dict.fromkeys(KINDS, MINUTE), margin=NS,
-        reaches={LIVE: Reach(LIVE, 0, 0)}, numbers={3: LIVE, 4: BACKFILL}, closed={},
+        reaches={LIVE: Reach("live", 0, 1, 0, 0)}, pins=PINS, closed={},
     )  # fmt: skip
     trades = [Trade("A", 0, T0 + i * NS, i + 1, i, 1, 1.0, 1.0) for i in range(120)]
     columns = from_messages("trade", trades).with_arrays(

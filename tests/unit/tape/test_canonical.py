@@ -70,7 +70,7 @@ def said(lines: Lines, data: bytes, canonical: Canonical | None) -> tuple[Outgoi
 
 def lines_of(vendor: str, mine: Sequence[bool] | None = None) -> Lines:
     made = Lines(vendors.get(vendor), 7, [Lane("", 0, 0)] * (PARTITIONS + 1), LIMITS, 0, mine)
-    made.begin(1)
+    made.begin(1, 1)
     made.serve_from(Place(SEGMENT, 0))
     return made
 

@@ -33,7 +33,7 @@ def read(start: int, stamp: int) -> tuple[list[Entry], list[int]]:
     sent: list[Entry] = []
     served = [Lane(SEGMENT.name, start, 0)] * 2
     lines = Lines(vendors.get(VENDOR), 1, served, (10**6, 10**6), stamp)
-    lines.begin(LIFE)
+    lines.begin(LIFE, LIFE)
     lines.serve_from(Place(SEGMENT, start))
     offset, stamps = start, []
     for line in TAPE[start:].split(b"\n")[:-1]:
