@@ -6,12 +6,14 @@ import json
 import random
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from tapedeck.buses import captured
+from tapedeck.checks.gap_check import gap_check
 from tapedeck.log.timeline import timeline
 from tapedeck.message import Book, Status
 from tapedeck.settings import Settings, Vendor
@@ -115,7 +117,15 @@ def test_nor_where_the_vendor_has_no_sequence(settings: Settings, tmp_path: Path
         await_exactly(held, writer, sent, PATIENCE)
         assert writer.end() == 0, writer.said
     read_back = timeline(name, settings).between(of.start, of.end, kinds=["book"])
-    assert Counter(one.bids[0][0] for one in read_back if isinstance(one, Book)) == sent
+    books = [one for one in read_back if isinstance(one, Book)]
+    assert Counter(one.bids[0][0] for one in books) == sent
+    turns = {
+        (before.src, after.src)
+        for symbol in "AB"
+        for before, after in pairwise(one for one in books if one.symbol == symbol)
+    }
+    found = [f.evidence for f in gap_check(settings, name, of).findings if f.check == "switch"]
+    assert {(one["from"], one["to"]) for one in found} == {turn for turn in turns if turn[0] != turn[1]}
 
 
 def _books(dice: random.Random, rate: float) -> list[tuple[int, bytes]]:

@@ -13,6 +13,7 @@ from tapedeck.log import client
 from tapedeck.log.decode import Decoded, Undecodable, decode_records
 from tapedeck.log.judge import Judged, judge
 from tapedeck.log.lost import Lost
+from tapedeck.log.owners import content_of
 from tapedeck.log.plan import Plan, Range
 from tapedeck.log.read import Records, read
 from tapedeck.partitions import homes
@@ -168,4 +169,6 @@ def _sorted(stamps: Array) -> Array:
 
 def _lean(columns: Columns) -> Columns:
     arrays = {name: columns[name] for name in KEPT if name in columns}
+    unsequenced = columns.kind != "status" and bool((columns["seq"] == 0).any())
+    arrays["content"] = content_of(columns) if unsequenced else np.zeros(len(columns), np.uint64)
     return Columns(columns.kind, columns.symbols, arrays)

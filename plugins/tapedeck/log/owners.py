@@ -43,6 +43,15 @@ def pause_of(margin: int) -> int:
     return margin - seam_of(margin)
 
 
+def content_of(columns: Columns) -> Array:
+    """What each message says but for its receipt, as a hash (uint64): the same of whoever heard it.
+
+    Who keeps only some columns of messages without seq adds it as the column `content` before that.
+    """
+    nothing = np.zeros(len(columns), np.int64)
+    return digest.hashes(columns.with_arrays(ts_recv=nothing, src=nothing))[0]
+
+
 def others(
     part: Columns,
     standing: Array,
@@ -244,11 +253,10 @@ class _Stream:
         return places[first:last]
 
     def _keys(self, places: Array) -> list[int]:
-        """What the messages at these places say, but for their receipt; RUN of them at most."""
+        """What the messages at these places say, but for their receipt."""
         few = self._part.take(self._group[places])
-        nothing = np.zeros(len(few), np.int64)
-        high, low = digest.hashes(few.with_arrays(ts_recv=nothing, src=nothing))
-        return [(h << 64) + w for h, w in zip(high.tolist(), low.tolist(), strict=True)]
+        keys: list[int] = (few["content"] if "content" in few else content_of(few)).tolist()
+        return keys
 
 
 def _meeting(own: list[int], theirs: list[int], own_times: Array, their_times: Array) -> int | None:
