@@ -55,7 +55,7 @@ def life(_, *records):
     return any(bool(r.moved) if step == "moved life" else r.closed is not None for r in records)
 
 if step == "moved position":
-    position.save = dying(lambda _, new: new.topic_id != old, save)
+    position.save = dying(lambda _, new, *part: new.topic_id != old, save)
 else:
     meta.put = dying(life, put)
 publish(settings.load(), "binance_usdm", 1, Ending().listen(), print)
