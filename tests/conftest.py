@@ -110,10 +110,12 @@ database = "tapedeck_airflow"
 [airflow]
 port = {servers.free_port()}
 users = {{vic = "viewer", uma = "user", olga = "op"}}
+[jobs]
+retry_after = "2s"
 [approval]
 messages = 1000
 duration = "90m"
-wait = "60s"
+wait = "240s"
 by = ["olga"]
 [vendors.binance_usdm]
 symbols = ["BTCUSDT", "ETHUSDT"]
