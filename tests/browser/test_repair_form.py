@@ -81,11 +81,7 @@ def test_a_link_a_form_an_approval_a_receipt_and_the_same_again(
 
 def approve(stack: AirflowStack, browse: Browse, run: str, tmp_path: Path) -> None:
     """The wrong person's answer is refused, the right one's is taken."""
-    path = f"/api/v2/dags/replay/dagRuns/{run}/taskInstances/approval"
-    deadline = time.monotonic() + 300
-    while stack.api.call("GET", path)["state"] != "awaiting_input":
-        assert time.monotonic() < deadline, "the run has not begun to wait"
-        time.sleep(0.2)
+    runs.awaits(stack, run)
     where = f"{stack.settings.airflow.url}/dags/replay/runs/{run}/tasks/approval/required_actions"
     for user, status in (("uma", 403), ("olga", 200)):
         page = browse(user)

@@ -12,6 +12,7 @@ import msgspec
 
 from tapedeck.embedded.airflow_api import Client
 from tapedeck.slices import NS, Slice, format_time
+from tests.servers import AirflowStack
 
 UNANSWERED: dict[str, str] = {}
 """Replays that nobody approves, with their targets: they are looked at when the other tests have ended."""
@@ -109,6 +110,26 @@ def wait(api: Client, dag: str, run: str, patience: float = 280) -> Run:
     told = api.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/wait?interval=0.2", timeout=patience)
     last = told if isinstance(told, dict) else json.loads(str(told).strip().splitlines()[-1])
     return Run(api, dag, run, last["state"])
+
+
+def awaits(stack: AirflowStack, run: str, dag: str = "replay", patience: float = 300.0) -> None:
+    """Return once the run waits for a person, and its worker's end has reached the scheduler.
+
+    An answer that is quicker than that, which no person is, makes Airflow try the task again from its
+    beginning: it then takes the end of the first try for the end of what the answer has begun.
+    """
+    deadline = time.monotonic() + patience
+    path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/approval"
+    log = stack.settings.state / "logs" / "airflow-scheduler.log"
+    ended = f"(dag_id='{dag}', task_id='approval', run_id='{run}'"
+
+    def waits() -> bool:
+        state = stack.api.call("GET", path, timeout=60)["state"]
+        return state == "awaiting_input" and ended in log.read_text(errors="replace")
+
+    while not waits():
+        assert time.monotonic() < deadline, "the run has not begun to wait"
+        time.sleep(0.2)
 
 
 def run(api: Client, dag: str, conf: dict[str, Any], interval: Slice | None = None) -> Run:

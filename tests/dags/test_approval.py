@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import Any
 
@@ -40,15 +39,6 @@ def conf(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def waiting(stack: AirflowStack, run: str, patience: float = 120.0, dag: str = "replay") -> None:
-    """Return once the run waits for a person."""
-    deadline = time.monotonic() + patience
-    path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/approval"
-    while stack.api.call("GET", path)["state"] != "awaiting_input":
-        assert time.monotonic() < deadline, "the run has not begun to wait"
-        time.sleep(0.2)
-
-
 def answer(stack: AirflowStack, run: str, user: str, choice: str, dag: str = "replay") -> str:
     """Answer as a user; what Airflow says to it."""
     said = stack.as_user(user).call(
@@ -68,7 +58,7 @@ def test_a_large_replay_waits_until_the_right_person_approves_and_links_to_plan_
 ) -> None:
     asked = conf()
     run = runs.start(airflow_stack.as_user("uma"), "replay", asked)
-    waiting(airflow_stack, run)
+    runs.awaits(airflow_stack, run)
     assert not exists(settings, asked)
     (detail,) = (
         one
@@ -99,7 +89,7 @@ def test_rejected_a_run_is_red_and_has_written_nothing(
     slow = conf(speed="0.5")  # an hour in two
     runs.UNANSWERED[runs.start(airflow_stack.api, "replay", slow)] = slow["to"]
     rejected = runs.start(airflow_stack.api, "replay", asked := conf())
-    waiting(airflow_stack, rejected)
+    runs.awaits(airflow_stack, rejected)
     assert answer(airflow_stack, rejected, "olga", "Reject") == "taken"
     done = runs.wait(airflow_stack.api, "replay", rejected)
     assert done.state == "failed"
@@ -133,7 +123,7 @@ def test_a_void_of_much_waits_for_the_right_person_and_a_rejected_one_voids_noth
 
     for choice, state, count in (("Reject", "failed", 0), ("Approve", "success", MANY)):
         run = runs.start(airflow_stack.as_user("uma"), "void", asked)
-        waiting(airflow_stack, run, dag="void")
+        runs.awaits(airflow_stack, run, "void")
         assert voided() == 0
         assert "is not a respondent" in answer(airflow_stack, run, "uma", choice, dag="void")
         assert answer(airflow_stack, run, "olga", choice, dag="void") == "taken"
