@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
 from msgspec import structs
 
@@ -21,6 +22,7 @@ from tapedeck.log import client, growth, meta, topics
 from tapedeck.log.complete import complete_through
 from tapedeck.log.coverage import coverage
 from tapedeck.log.inventory import inventory
+from tapedeck.log.resolve import resolve
 from tapedeck.log.timeline import timeline
 from tapedeck.partitions import partition_of
 from tapedeck.settings import Settings
@@ -204,6 +206,28 @@ def test_a_replay_across_the_change_is_whole(
         assert topics.describe(client.admin(settings), [name])[name][1] == 12
 
 
+def test_an_old_topic_that_has_run_empty_is_no_loss_though_a_killed_collector_said_no_goodbye(
+    settings: Settings,
+) -> None:
+    log = Published(settings)
+    log.register(T0 - 3600 * NS)  # killed: its life is never closed
+    log.register(T0)
+    log.publish(*(trade(T0 + i * NS, i + 1, symbol) for i in range(20) for symbol in SYMBOLS))
+    old, new = log.live, log.grow(8)
+    moved = T0 + 60 * NS
+    log.move(moved)
+    later = [trade(T0 + i * NS, i + 1, symbol) for i in range(61, 90) for symbol in SYMBOLS]
+    beats = [m.Heartbeat("*", 0, T0 + i * NS, 0, 0, 1, moved) for i in range(61, 200)]
+    log.publish(*sorted([*later, *beats], key=lambda one: one.ts_recv), to=new)
+    ends = log.ends(old)
+    everything = [TopicPartition(old.name, p, end) for p, end in ends.items()]
+    for future in client.admin(settings).delete_records(everything).values():
+        future.result(10)
+    fresh = resolve(settings, VENDOR, Slice(T0 + 100 * NS, T0 + 110 * NS))
+    assert (fresh.complete, fresh.notes, fresh.expired) == (True, (), ())
+    assert resolve(settings, VENDOR, Slice(T0 + 5 * NS, T0 + 9 * NS)).expired == (0, 1, 2, 3)
+
+
 def test_a_tail_follows_into_the_new_topic_each_message_once_and_in_order(settings: Settings) -> None:
     log = Published(settings)
     for src in (1, 2):
@@ -267,7 +291,10 @@ def test_a_grower_that_died_between_making_and_pinning_is_followed_by_one_that_d
     assert [pin.partitions for pin in topics.verify(settings, VENDOR).live] == [4]
     monkeypatch.setattr("tapedeck.settings.load", lambda: settings)
     assert run(["topics", "grow", VENDOR, "8"]) == 0
-    assert [pin.partitions for pin in topics.verify(settings, VENDOR).live] == [4, 8]
+    stands = meta.read(settings)
+    assert [pin.partitions for pin in stands.topics(VENDOR).live] == [4, 8]
+    assert run(["topics", "grow", VENDOR, "8"]) == 0  # as after one that died past its last step
+    assert meta.read(settings) == stands
     assert run(["topics"]) == 0
     assert run(["topics", VENDOR]) == 0
     said = capsys.readouterr().out

@@ -29,13 +29,16 @@ class Growth:
 
 
 def foreseen(settings: Settings, vendor: str, partitions: int) -> Growth:
-    """What growing a vendor to so many partitions would make. Changes nothing.
+    """What growing a vendor to so many partitions would make; changes nothing. What was just made stands.
 
     Raises BadInput for a vendor that is unknown or of which nothing was recorded, a number that is no greater
     multiple of what there is, and one that Kafka refuses; Mismatch where a topic is not as pinned.
     """
     settings.vendor(vendor)
-    now = topics.verify(settings, vendor).live[-1]
+    live = topics.verify(settings, vendor).live
+    if len(live) > 1 and live[-1].partitions == partitions:  # a grower that died past its last step
+        return Growth(vendor, live[-2], live[-1].name, partitions)
+    now = live[-1]
     _check_count(now, partitions)
     growth = Growth(vendor, now, f"{settings.live_topic(vendor)}.{partitions}", partitions)
     admin = client.admin(settings)
@@ -60,6 +63,9 @@ def grow(settings: Settings, vendor: str, partitions: int) -> VendorTopics:
     Mismatch where somebody else let the vendor grow meanwhile, to a number that this is no multiple of.
     """
     growth = foreseen(settings, vendor, partitions)
+    pinned = topics.verify(settings, vendor)
+    if growth.name in {pin.name for pin in pinned.live}:
+        return pinned
     admin = client.admin(settings)
     with client.answering(settings):
         topics.create(admin, settings, growth.name, partitions, topics.config_of(settings, "live"))

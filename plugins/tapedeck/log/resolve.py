@@ -62,7 +62,8 @@ def resolve(
     findings = _Findings(log.groups, grown=len(log.live) > 1)
     for pin in log.live:
         lives = [life for life in known.lives if life.topic_id == pin.id]
-        resolver = _Live(settings, pin, lives, wide, findings, asked)
+        begun = [(life.src, life.since) for life in known.lives if life.vendor == vendor]
+        resolver = _Live(settings, pin, lives, begun, wide, findings, asked)
         for r in resolver.ranges(chosen[pin.id], parse_duration(settings.vendor(vendor).lateness)):
             ranges.append(r)
             claims.append(_claim(pin, r.partition, r.start, r.stop))
@@ -188,6 +189,8 @@ class _Live:
     settings: Settings
     pin: TopicPin
     lives: list[Life]
+    begun: list[tuple[int, int]]
+    """(source, first stamp) of all lives of the vendor, in whatever topic."""
     wide: Slice
     findings: _Findings
     asked: _Asked
@@ -240,7 +243,10 @@ class _Live:
         listening: dict[int, int] = {}
         for life in self.lives:
             over = life.closed is not None and life.closed < self.wide.start
-            if life.since < self.wide.end and not over:
+            next_begun = any(
+                src == life.src and life.since < since <= self.wide.start for src, since in self.begun
+            )  # one that was killed said no goodbye, but stamps nothing past its source's next life
+            if life.since < self.wide.end and not over and not next_begun:
                 listening.setdefault(life.src, life.since)
         if not listening:
             return False

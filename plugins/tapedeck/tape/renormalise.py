@@ -191,7 +191,7 @@ def _refuse_other_tapes(settings: Settings, vendor: str, tape: Recording, of: Sl
     here = {segment.life for segment in segments(tape.path)}
     lives = [life for life in meta.read(settings).lives if (life.vendor, life.src) == (vendor, tape.src)]
     for life, later in zip(lives, [*lives[1:], None], strict=True):
-        if life.since not in here and life.since < of.end and _end(life, later) > of.start:
+        if life.taper not in here and life.since < of.end and _end(life, later) > of.start:
             raise BadInput(
                 f"collector {tape.src} of {vendor} had a life at {format_time(life.since)}, in {of}, that is "
                 f"not on the tape {tape.path}: what it sent would be voided and not come again; give a slice "
