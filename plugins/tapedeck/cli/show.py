@@ -168,7 +168,7 @@ def _what(m: Message) -> str:
         sort = "image" if m.snapshot else "change"
         return f"{sort}, {len(m.bids)} bids, {len(m.asks)} asks"
     if isinstance(m, Status):
-        return f"code {m.code} {m.text}"
+        return f"code {m.code} " + "".join(c if c.isprintable() else "·" for c in m.text)
     if isinstance(m, Fields):
         return " ".join(f"{name}={value:g}" for name, value in m.fields.items())
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException
@@ -131,7 +132,7 @@ class Tail:
 
     def batches(self) -> Iterator[list[Message]]:
         """Messages as they come, many at once; an empty list where nothing has come for a moment."""
-        next_look, next_ask = time.monotonic() + IDENTITY_SECONDS, time.monotonic()
+        next_look, next_ask, changed = time.monotonic() + IDENTITY_SECONDS, time.monotonic(), False
         with fetcher(self._settings, **{"fetch.wait.max.ms": 100}) as source:
             source.assign({place: lane.position for place, lane in self._lanes.items()})
             while True:
@@ -147,8 +148,11 @@ class Tail:
                     yield []
                 if time.monotonic() >= next_ask:
                     next_ask = time.monotonic() + META_SECONDS
-                    if self._changes.seen():
-                        self._grow(meta.read(self._settings))
+                    changed = changed or self._changes.seen()
+                    if changed:
+                        with suppress(Unavailable):  # Kafka is away: the tail waits for it, and asks again
+                            self._grow(meta.read(self._settings))
+                            changed = False
                 if time.monotonic() >= next_look:
                     self._look_again()
                     next_look = time.monotonic() + IDENTITY_SECONDS
