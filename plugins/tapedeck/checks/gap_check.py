@@ -63,6 +63,8 @@ def gap_check(
 
     backfills = frozenset(r.number for r in frozen.ranges if r.start_reason == "extent")
     topics = {r.topic_id: frozen.count_of(r) for r in frozen.ranges}
+    of_groups = {r.number: frozen.count_of(r) for r in frozen.ranges}
+    steady.timing.counts = {number: n for number, n in of_groups.items() if n != frozen.partitions}
     check = Gathered(vendor, of, frozen.margin, steady, backfills, stood, topics)
     # One partition is held at a time, so a stretch may be longer, and its margins are read less often.
     parts = list(stretches(frozen, STRETCH_RECORDS * frozen.partitions))

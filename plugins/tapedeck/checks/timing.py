@@ -12,6 +12,7 @@ import numpy as np
 
 from tapedeck.checks.limits import LIMITS, Limits
 from tapedeck.columns import Array, Columns, by_code, different
+from tapedeck.partitions import homes
 from tapedeck.slices import NS, Slice
 
 ZONE = 900 * NS
@@ -72,6 +73,9 @@ class Timing:
 
     grace: int
     limits: Limits = LIMITS
+    counts: dict[int, int] = field(default_factory=dict)
+    """By topic's number, how many partitions it has, where one look may hold several of them: each has an
+    order of its own."""
     clocks: dict[int, Clock] = field(default_factory=dict)
     back: dict[tuple[int, str, str], Backwards] = field(default_factory=dict)
     late: int = 0
@@ -90,7 +94,13 @@ class Timing:
             self._clock(src, kept, own & inside)
             self._order(src, kept, np.flatnonzero(own), inside)
         for topic in set(different(kept["topic"])) - set(backfills):
-            self._late(kept, kept["topic"] == topic, inside)
+            own = kept["topic"] == topic
+            if topic not in self.counts:
+                self._late(kept, own, inside)
+                continue
+            places = homes(kept.symbols, kept["symbol"], self.counts[topic])
+            for p in different(places[own]):
+                self._late(kept, own & (places == p), inside)
 
     def _clock(self, src: int, kept: Columns, own: Array) -> None:
         own = own & (kept["ts_event"] != 0)

@@ -113,13 +113,26 @@ class Closer:
         if not newest:
             return {}
         known = self._waited_for(held, seen)
-        through = max(min(known, default=0), newest - grace + held.margin)
+        through = max(min(known, default=0), self._slowest(held, newest) - grace + held.margin)
         ends = {kind: held.due(kind, through) for kind in held.windows}
         if self._is_quiet(held, seen):
             now = time.time_ns()
             for kind, length in held.windows.items():
                 ends[kind] = max(ends[kind], min((newest // length + 1) * length, held.due(kind, now)))
         return ends
+
+    def _slowest(self, held: Held, newest: int) -> int:
+        """The newest time of the partition that is farthest behind of those that are not read to their ends:
+        a grown vendor's windows are fed by several, and one may be caught up with long before another."""
+        names = {pin.id: name for name, pin in self.pins.items()}
+        return min(
+            (
+                reach.shown.newest
+                for (topic_id, partition), reach in held.reaches.items()
+                if (names[topic_id], partition) not in self.at_end
+            ),
+            default=newest,
+        )
 
     def _waited_for(self, held: Held, seen: Seen) -> list[int]:
         """What each live partition's open collectors have shown; nothing where none is open."""

@@ -8,6 +8,7 @@ import pytest
 from tapedeck import message as m
 from tapedeck.checks.timing import Timing
 from tapedeck.columns import Columns, from_messages
+from tapedeck.partitions import partition_of
 from tapedeck.slices import NS, Slice
 
 T0 = 1_723_118_400 * NS
@@ -90,3 +91,17 @@ def test_only_what_lies_behind_all_sources_is_late() -> None:
         "trade", ("A",), {name: np.concatenate((ahead[name], behind[name])) for name in ahead.arrays}
     ).with_arrays(offset=np.arange(400))
     assert of(both).late == 0
+
+
+def test_partitions_of_one_group_each_have_an_order_of_their_own() -> None:
+    names = {partition_of(name, 8) % 8: name for name in (f"S{i}" for i in range(100))}
+    made = [m.Trade(names[p], 0, T0 + i * 3 * NS, i + 1, i, 1, 1.0, 1.0) for p in (1, 5) for i in range(100)]
+    columns = from_messages("trade", made).with_arrays(
+        topic=np.zeros(200, np.int32), offset=np.concatenate((np.arange(100), np.arange(100) * 10))
+    )
+    alone = Timing(60 * NS, counts={0: 8})
+    alone.take(columns, OF, ())
+    assert alone.late == 0
+    together = Timing(60 * NS)
+    together.take(columns, OF, ())
+    assert together.late > 0
