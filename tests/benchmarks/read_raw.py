@@ -13,7 +13,7 @@ from tests.benchmarks.result import Must, Result
 
 @benchmark("read_raw", needs=("kcat",))
 def measure(bench: Bench) -> Result:
-    """From a slice to its last record, plan included, against kcat reading the same topic whole."""
+    """From a slice to its last record, plan included, against kcat reading the same slice."""
     log, settings = bench.trades, bench.settings
 
     def ours() -> None:
@@ -22,6 +22,6 @@ def measure(bench: Bench) -> Result:
 
     value, baseline = alternate(
         lambda: rate(log.messages, ours),
-        lambda: rate(log.messages, lambda: kcat.read(settings, log.pin.name)),
+        lambda: rate(log.messages, lambda: kcat.read(settings, log.pin.name, log.slice)),
     )
     return Result(value=value, unit="messages/s", baseline_name="kcat -C", baseline=baseline, must=Must(0.8))
