@@ -172,6 +172,17 @@ def test_resends_and_slow_sources_behind_closed_windows_are_mended(
     is_as_rebuilt(settings, 606, duplicates=50)
 
 
+def test_a_window_of_nothing_but_copies_is_written_with_no_rows(settings: Settings, log: Published) -> None:
+    log.register(T0)
+    log.register(T0, src=2)
+    with writing(settings):
+        log.publish(trade(T0 + MINUTE - 1, 1), trade(T0 + MINUTE + 1, 1, src=2))
+        for src in (1, 2):
+            log.beat(T0 + 200 * NS, src=src)
+        until(lambda: windows_of(settings) == {T0, T0 + MINUTE})
+    is_as_rebuilt(settings, 1, duplicates=1)
+
+
 def test_history_and_voids_join_the_windows_while_it_runs(settings: Settings, log: Published) -> None:
     log.register(T0)
     with writing(settings):

@@ -98,7 +98,9 @@ class Closer:
                 if outcome is Outcome.REFUSED:
                     refused.add((kind, built.symbol, built.span.start))
             last = [
-                b.kept["ts_recv"][-1] for b, o in zip(builds, outcomes, strict=True) if o is Outcome.WRITTEN
+                b.kept["ts_recv"][-1]
+                for b, outcome in zip(builds, outcomes, strict=True)
+                if outcome is Outcome.WRITTEN and len(b.kept)
             ]
             self.latencies.note("arctic", np.array(last, np.int64))
             self.done.written += outcomes.count(Outcome.WRITTEN)
