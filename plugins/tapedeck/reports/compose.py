@@ -1,4 +1,4 @@
-"""A report out of what was found: pure, the same facts give the same day."""
+"""A report out of what was found; asks nobody: the same facts give the same day."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def compose(
     plots_of: int,
 ) -> Gathered:
     """The day. `expected`: symbols that are due; `trades`: whether its market was to be open; `over`: whether
-    the day is; `trailing`: reports of days before it; `plots_of`: so many symbols are drawn."""
+    the day is; `trailing`: reports of days before it; `plots_of`: how many symbols are drawn. Uses `facts` up.
+    """
     partitions = facts.plan.partitions if facts.plan else 1
     for symbol in expected:
         if symbol not in facts.symbols:

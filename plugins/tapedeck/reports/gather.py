@@ -87,7 +87,10 @@ def read_one(
     folder: Path,
     told: Callable[[str], object] = lambda line: None,
 ) -> PartRead:
-    """Read one partition of the day and keep what was found in `folder`. Raises as `read_part`."""
+    """Read one partition of the day and keep what was found in `folder`. Raises as `read_part`.
+
+    What differs is not kept: a repair of rows that were altered on the disk leaves the sums as they were.
+    """
     began = last = time.monotonic()
 
     def progress(at: int, rows: int) -> None:
@@ -98,8 +101,11 @@ def read_one(
 
     libraries = on.libraries if on.holds else {}
     made = read_part(settings, libraries, on.of, on.on, on.limits, on.plan, on.order, partition, progress)
-    if partition in on.fingerprints:
+    differs = bool(made.notes) or (made.compared is not None and bool(made.compared.found))
+    if partition in on.fingerprints and not differs:
         kept.save(folder, on.fingerprints[partition], made)
+    else:
+        kept.forget(folder, partition)
     return made
 
 

@@ -77,6 +77,11 @@ def save(folder: Path, fingerprint: str, read: PartRead) -> None:
     _save(folder / f"{read.partition}.read", _File(fingerprint=fingerprint, read=read))
 
 
+def forget(folder: Path, partition: int) -> None:
+    """Keep nothing of the partition."""
+    (folder / f"{partition}.read").unlink(missing_ok=True)
+
+
 def load_gaps(folder: Path, plan: Plan) -> Gaps | None:
     """What the gap check of this very plan said."""
     found = _load(folder / "gaps.read", plan.digest)
