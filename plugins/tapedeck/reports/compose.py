@@ -85,8 +85,10 @@ def compose(
     limits: Thresholds,
     plots_of: int,
 ) -> Gathered:
-    """The day. `expected`: symbols that are due; `trades`: whether its market was to be open; `over`: whether
-    the day is; `trailing`: reports of days before it; `plots_of`: how many symbols are drawn. Uses `facts` up.
+    """The day; uses `facts` up.
+
+    `expected`: symbols that are due; `trades`: whether its market was to be open; `over`: whether the day is;
+    `trailing`: reports of days before it; `plots_of`: how many symbols are drawn.
     """
     partitions = facts.plan.partitions if facts.plan else 1
     for symbol in expected:
