@@ -31,7 +31,7 @@ from tapedeck.simulate import market
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Follower
 from tapedeck.tape.publish import publish
-from tapedeck.tape.segment import own_line, own_of
+from tapedeck.tape.segment import Segment, opened, own_line, own_of, segments
 from tapedeck.tape.write import TapeWriter
 from tapedeck.vendors import Chatter, Refusal
 from tests import servers
@@ -233,6 +233,21 @@ class Running:
         """SIGTERM, and the status with which it ended."""
         self.process.terminate()
         return self.process.wait(60)
+
+
+def lines_on(tape: Path, after: int = 0) -> list[bytes]:
+    """The bus's payloads on a tape, of the lives after that one, in order."""
+    found: list[bytes] = []
+    for segment in segments(tape):
+        if segment.life > after:
+            found += _payloads(tape, segment)
+    return found
+
+
+def _payloads(tape: Path, segment: Segment) -> list[bytes]:
+    with opened(tape, segment) as file:
+        whole = b"".join(iter(lambda: file.read(2**20), b"")).split(b"\n")[:-1]
+    return [line.partition(b" ")[2] for line in whole if not line.startswith(b"!")]
 
 
 def taped(settings: Settings, src: int = 1) -> list[Message]:

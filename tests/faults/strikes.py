@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from tapedeck.tape.segment import Segment, opened, segments
-from tests.tapes import Running, until
+from tapedeck.tape.segment import segments
+from tests.tapes import Running, lines_on, until
 
 PATIENCE = 60.0
 
@@ -43,18 +43,3 @@ def _covered(tape: Path, life: int, other: Path) -> bool:
     """
     heard = lines_on(tape, life)
     return bool(heard) and heard[0] in lines_on(other)
-
-
-def lines_on(tape: Path, after: int = 0) -> list[bytes]:
-    """The bus's payloads on a tape, of the lives after that one, in order."""
-    found: list[bytes] = []
-    for segment in segments(tape):
-        if segment.life > after:
-            found += _payloads(tape, segment)
-    return found
-
-
-def _payloads(tape: Path, segment: Segment) -> list[bytes]:
-    with opened(tape, segment) as file:
-        whole = b"".join(iter(lambda: file.read(2**20), b"")).split(b"\n")[:-1]
-    return [line.partition(b" ")[2] for line in whole if not line.startswith(b"!")]

@@ -21,9 +21,9 @@ from tapedeck.simulate import capture, market
 from tapedeck.slices import NS, Slice
 from tapedeck.store.read import read
 from tests.faults import FEW, SEEDS
-from tests.faults.strikes import PATIENCE, lines_on, strike
+from tests.faults.strikes import PATIENCE, strike
 from tests.road import Ids, await_exactly, await_stored, expected
-from tests.tapes import VENDOR, Running, taped, until
+from tests.tapes import VENDOR, Running, lines_on, taped, until
 
 SECONDS = 8
 BLOWS = 4

@@ -15,7 +15,7 @@ from tapedeck.slices import NS, Slice
 from tapedeck.store.read import read
 from tests.recorded import SPOT_AFTER, USDM_BTC, USDM_ETH, recorded
 from tests.road import await_stored, expected, in_file, stored
-from tests.tapes import VENDOR, Running, until
+from tests.tapes import VENDOR, Running, lines_on, until
 
 MADE = "a synthetic market"
 SPOT = "binance_spot"
@@ -47,7 +47,8 @@ def test_a_market_played_live_is_in_arctic_message_for_message(
             )  # fmt: skip
             with player:
                 assert player.process.wait(120) == 0, player.said
-            until(lambda: _taped(settings, vendor), 60)
+            sent = json.loads(player.said.splitlines()[-1])["totals"]["sent"]
+            until(lambda: len(lines_on(settings.tape_dir(vendor, 1))) == sent, 60)
             assert collector.end() == 0, collector.said
         of = Slice(start, time.time_ns())
         wanted = expected(vendor, path, ledger)
@@ -70,18 +71,3 @@ def test_a_market_played_live_is_in_arctic_message_for_message(
         )
     )
     assert found == {seq: row for seq, row in prices.items() if (symbol, seq) not in dropped}
-
-
-def _taped(settings: Settings, vendor: str) -> bool:
-    """Whether the tape has stood still for a while: all that the bus sent is on it."""
-    folder = settings.tape_dir(vendor, 1)
-    before = _lines(folder)
-    time.sleep(0.4)
-    return before > 0 and _lines(folder) == before
-
-
-def _lines(folder: Path) -> int:
-    return sum(
-        sum(1 for line in file.read_bytes().split(b"\n") if line[:1].isdigit())
-        for file in folder.glob("*.tape")
-    ) + sum(file.stat().st_size for file in folder.glob("*.zst"))
