@@ -21,8 +21,8 @@ TAPER: dict[str, Point] = {
     "a segment is compressed": ("tapedeck.tape.compress", "compress", "after"),
 }
 PUBLISHER: dict[str, Point] = {
-    "a life is to be registered": ("tapedeck.log.meta", "put", "before"),
-    "a life is registered": ("tapedeck.log.meta", "put", "after"),
+    "a life is to be registered": ("tapedeck.tape.publish:_Session", "_register", "before"),
+    "a life is registered": ("tapedeck.tape.publish:_Session", "_register", "after"),
     "lines are to be produced": ("tapedeck.log.produce:Outbox", "send_packed", "before"),
     "lines are produced": ("tapedeck.log.produce:Outbox", "send_packed", "after"),
     "acknowledgements are to be taken": ("tapedeck.log.produce:Outbox", "_take_reports", "before"),

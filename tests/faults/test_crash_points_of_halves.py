@@ -66,9 +66,7 @@ def test_a_publisher_killed_at_a_named_point_loses_disorders_and_renames_nothing
 ) -> None:
     dice = random.Random(seed)
     with recording(settings):
-        for number, point in enumerate(points(PUBLISHER, seed)):
-            if number and "register" in point:
-                continue  # the life is registered by now
+        for point in points(PUBLISHER, seed):
             turn = dice.randint(1, 4) if "lines" in point or "acknowledgements" in point else 1
             with Half(settings, "publisher", VENDOR, "--die", point, "--turn", str(turn)) as half:
                 assert half.process.wait(PATIENCE) == -signal.SIGKILL, f"{point}: {half.said}"
