@@ -91,7 +91,8 @@ class Bus(Protocol):
         """As `drain`, at most so many payloads, each as a line of the tape with its receipt time."""
 
     def changes(self) -> list[Change]:
-        """What happened to the connection since it was last asked, in order. Never blocks."""
+        """What happened to the connection since it was last asked, in order; of a bus that knows which
+        payloads came between two changes, the next one alone. Never blocks."""
 
     def wait(self, milliseconds: int) -> bool:
         """Block until a payload or a change is there (True), or for so long (False)."""

@@ -62,12 +62,11 @@ class Listener(ABC):
         return stamped(self.drain(), stamps, most)
 
     def changes(self) -> list[Change]:
-        """See `Bus.changes`."""
-        found: list[Change] = []
-        while self._inbox and isinstance(change := self._inbox[0], Change):
+        """See `Bus.changes`. One at a time: who then drains stays before the next one."""
+        if self._inbox and isinstance(change := self._inbox[0], Change):
             self._inbox.popleft()
-            found.append(change)
-        return found
+            return [change]
+        return []
 
     def wait(self, milliseconds: int) -> bool:
         """See `Bus.wait`. Raises Unavailable where the listening thread has died, so that it is loud."""

@@ -107,10 +107,9 @@ def _record(
     parting = float("inf")
     behind = Behind(bus.address, warn, beat)
     while True:
-        for change in bus.changes():
-            if (
-                not change.connected
-            ):  # what was received before the connection was lost is before it on the tape
+        changes = bus.changes()
+        for change in changes:
+            if not change.connected:  # what was received before the connection was lost is before it
                 messages += _take(bus, writer, stamps).messages
             writer.write(_change_line(change, stamps))
             connected = change.connected
@@ -138,11 +137,12 @@ def _record(
                 },
             )
             beat = now + BEAT_SECONDS - (now - beat) % BEAT_SECONDS
+        idle = not changes and not taken.messages
         if stop():
             parting = min(parting, now + PARTING_SECONDS)
-            if not taken.messages or now >= parting:
+            if idle or now >= parting:
                 return messages
-        elif not taken.messages:
+        elif idle:
             bus.wait(max(1, min(WAIT_MS, int((beat - now) * 1000))))
 
 
