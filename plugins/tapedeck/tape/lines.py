@@ -87,7 +87,6 @@ class Lines:
         self.mine = list(mine) if mine is not None else [True] * len(served)
         self._vendor, self._src = vendor, src
         self._out = Outgoing()
-        self._normalise = vendor.normalise
         self._served = list(served)
         self._partitions = self.quarantine = len(served) - 1
         self._home = partition_of(WHOLE_FEED, self._partitions)
@@ -135,7 +134,7 @@ class Lines:
         """
         if self.catching_up:
             return first
-        normalise, src, routes, longest = self._normalise, self._src, self._routes, self._limit
+        normalise, src, routes, longest = self._vendor.normalise, self._src, self._routes, self._limit
         refuses = self.mine[self.quarantine]
         out, sent = self._out, self.sent
         lane_out, value_out, key_out, time_out = (
@@ -183,11 +182,7 @@ class Lines:
             except Base64Error:
                 self._refuse(payload, recv_ns, 0, "the tape's base64 is damaged")
                 return
-        try:
-            said = self._normalise(payload, recv_ns, self._src)
-        except Exception as e:
-            said = [fault(e)]
-        self._say(said, payload, recv_ns)
+        self._say(normalised(self._vendor, payload, recv_ns, self._src), payload, recv_ns)
 
     def _say(self, said: Normalised, payload: bytes, recv_ns: int) -> None:
         ts_recv = recv_ns
@@ -195,7 +190,7 @@ class Lines:
             if isinstance(one, Refusal):
                 self._refuse(payload, recv_ns, ts_recv - recv_ns, one.reason)
             elif isinstance(one, Chatter):
-                self.counts[f"chatter {one.name}"] += 1
+                self._count(f"chatter {one.name}")
                 continue
             else:
                 lane, key = self._routes.get(one.symbol) or self._new_route(one.symbol)
@@ -232,7 +227,7 @@ class Lines:
         elif word == "tape":
             self._check_owner(table)
         else:
-            self.counts[f"unknown !{word[:40]}"] += 1
+            self._count(f"unknown !{word[:40]}")
         return False
 
     def damaged(self, line: bytes, offset: int) -> None:
@@ -281,6 +276,11 @@ class Lines:
             self.sent[self.quarantine] += 1
             self.counts["refused"] += 1
             self.refused[reason] += 1
+
+    def _count(self, what: str) -> None:
+        """Once a tape: of the publishers that share one, who serves the quarantine counts."""
+        if self.mine[self.quarantine]:
+            self.counts[what] += 1
 
     def _new_route(self, symbol: str) -> tuple[int, bytes]:
         if len(self._routes) >= MOST_ROUTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -240,13 +241,16 @@ def test_publishers_that_share_the_lanes_say_together_what_one_says_alone(fast: 
     payloads = [payload for (_, payload), _ in zip(made, range(1500), strict=False)]
     random.Random(4).shuffle(payloads)
     payloads[::100] = [b"rubbish"] * 15
+    payloads[7::100] = [b'{"result":null,"id":1}'] * 15
     payloads[50::200] = [DEPTH.replace(b'"b":[', b'"b":[' + b'["1","2"],' * 40)] * 8
     data = tape(payloads)
-    alone = said(lines_of("binance_usdm"), data, None)[0]
+    one, counted = lines_of("binance_usdm"), Counter[str]()
+    alone = said(one, data, None)[0]
     together: dict[int, list[tuple[bytes, bytes, int]]] = {lane: [] for lane in range(PARTITIONS + 1)}
     for i in range(2):
         lines = lines_of("binance_usdm", [p % 2 == i for p in range(PARTITIONS)] + [i == 0])
         out = said(lines, data, compiled("binance_usdm", lines) if fast else None)[0]
+        counted += lines.counts
         assert all((lane % 2 if lane < PARTITIONS else 0) == i for lane in out.lanes)
         for lane, *record in zip(out.lanes, out.values, out.keys, out.times_ms, strict=True):
             together[lane].append(tuple(record))  # type: ignore[arg-type]
@@ -254,3 +258,4 @@ def test_publishers_that_share_the_lanes_say_together_what_one_says_alone(fast: 
         mine = zip(alone.lanes, alone.values, alone.keys, alone.times_ms, strict=True)
         assert together[lane] == [tuple(record) for at, *record in mine if at == lane]
     assert len(together[PARTITIONS]) == 23
+    assert (counted, counted["chatter answer"]) == (one.counts, 15)
