@@ -148,6 +148,15 @@ def test_what_is_not_complete_is_flagged_refused_or_waited_for(
     assert told(capfd, *words, "--incomplete", "wait")[::2] == (0, "")
 
 
+def test_a_moment_in_which_no_source_listened_is_counted_and_not_told(
+    log: Published, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("cat", VENDOR, START, END)
+    log.load([trade(T0 + at, src=1007) for at in (0, 3000 * NS - NS // 3)])
+    assert "no source listened" not in told(capfd, *words, "--count")[1]
+    assert json.loads(told(capfd, *words, "--json")[1])["uncovered_seconds"] == 0.333
+
+
 def test_a_slice_of_years_is_read_and_bad_words_are_one_sentence(
     log: Published, capfd: pytest.CaptureFixture[str]
 ) -> None:

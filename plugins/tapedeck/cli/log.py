@@ -170,7 +170,7 @@ def _count(deck: Settings, reading: Reading, as_json: bool) -> None:
     for name in ("messages", "duplicates", "voided", "undecodable", "quarantined"):
         click.echo(f"{name:<12}{whole[name]:>14,}")
     click.echo(f"complete: {'yes' if plan.complete else 'no'}")
-    if alone:
+    if round(alone / NS):  # less is but the way from an edge of the slice to the next heartbeat
         click.echo(f"no source listened for {alone / NS:,.0f} s of the slice")
     if not total.messages:
         click.echo("the slice holds no messages")
@@ -198,6 +198,9 @@ def tail(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Follow a vendor's live messages; Ctrl-C ends it. On a terminal it says when it is behind.
+
+    They are printed as they come, so each symbol's are in order, but not those of different symbols: `cat` of
+    a slice merges all into one order.
 
     \b
     Examples:
