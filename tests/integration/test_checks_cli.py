@@ -89,6 +89,23 @@ def test_a_person_reads_a_table(
     assert out[3].endswith("open    no source ever saw it")
 
 
+def test_that_nothing_could_be_judged_yet_is_said_first(
+    log: Published, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["2s", "now"], ["2s", "now", "--quick"]):
+        assert run(["reconcile", VENDOR, *words]) == 0
+        first = capfd.readouterr().out.splitlines()[0]
+        assert first.startswith(f"{VENDOR} [")
+        assert first.endswith("): nothing was judged, 0 findings")
+    assert run(["reconcile", VENDOR, "2s", "now", "--json"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert (said["verdict"], said["judged"]) == ("pass", 0)
+    assert "the last windows are still open and were not judged" in said["notes"]
+    assert run(["reconcile", VENDOR, *SPAN]) == 0
+    assert capfd.readouterr().out.splitlines()[0] == f"{VENDOR} {OF}: pass, 0 findings"
+    assert told(capfd, "reconcile", VENDOR, *SPAN, "--quick")[1]["judged"] == 4 * 5
+
+
 def test_a_lost_document_is_found_mended_and_closed(
     settings: Settings, log: Published, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,7 +42,7 @@ def slices(settings: Settings, asked: Json, of: Slice) -> list[dict[str, Any]]:
 
 def lines(report: Report) -> Iterator[str]:
     """A report for a task's log, its verdict first."""
-    yield f"{report.vendor} {report.slice}: {report.verdict}, {len(report.findings)} findings"
+    yield report.headline
     yield ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report.counts.items())
     yield from (f"note: {note}" for note in report.notes)
     for one in report.findings[:SHOWN]:

@@ -53,6 +53,8 @@ class Part(Struct, frozen=True, kw_only=True):
     spans: dict[str, Slice]
     gone: dict[str, Slice] = {}
     """Of `spans`' slice, what Kafka no longer holds, which was held against the ledger."""
+    judged: int = 0
+    """How many windows those are, of each kind."""
     found: list[Finding] = []
     left: list[Finding] = []
     """Of what was found, what is still so after the repair."""
@@ -95,7 +97,7 @@ def part(
     sides, wrong = _look(settings, order, plan, partition, libraries, spans)
     entries = _not_entered(settings, sides.undecodable)
     whole, _ = spans_to_judge(settings, plan, partition, libraries, order.slice, expired=True)
-    gone = expired.spans(whole, spans)
+    gone = expired.spans(whole, spans) if proof.can_prove(libraries) else {}
     lost = list(expired.differing(settings, plan, partition, libraries, gone))[:MOST]
     found = [of_window(order.vendor, partition, one) for one in wrong[:MOST]]
     found += [*_of_entries(order.vendor, entries), *lost]
@@ -118,7 +120,7 @@ def part(
     return Part(
         partition=partition, spans=spans, found=found, left=left, unlisted=max(0, len(wrong) - MOST),
         balance=balance, before=before, after=made, repaired=repaired, withheld=withheld, notes=notes,
-        gone=gone,
+        gone=gone, judged=_windows(libraries, spans) + _windows(libraries, gone),
     )  # fmt: skip
 
 
@@ -176,6 +178,7 @@ def finish(
     return Report(
         vendor=order.vendor, slice=order.slice, counts=counts, balance=balance, receipt=receipt.id,
         findings=sorted(stands, key=lambda one: (one.start, one.symbol, one.kind)), notes=receipt.notes,
+        judged=sum(p.judged for p in done.values()),
     )  # fmt: skip
 
 
@@ -232,8 +235,12 @@ def _proven(
     made = digest.to_hex(found.digest)
     return Part(
         partition=partition, spans={kind: Slice(s.start, s.start) for kind, s in spans.items()},
-        balance=balance, before=made, after=made, notes=notes,
+        balance=balance, before=made, after=made, notes=notes, judged=_windows(libraries, spans),
     )  # fmt: skip
+
+
+def _windows(libraries: Mapping[str, Library], spans: Mapping[str, Slice]) -> int:
+    return sum((span.end - span.start) // libraries[kind].window for kind, span in spans.items())
 
 
 def _has_open(settings: Settings, order: Order) -> bool:

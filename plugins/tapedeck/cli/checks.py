@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +16,6 @@ from tapedeck.errors import BadInput
 from tapedeck.slices import format_time, parse_slice, parse_time
 
 if TYPE_CHECKING:
-    from tapedeck.checks.findings import Finding
     from tapedeck.checks.report import Report
 
 
@@ -63,6 +61,7 @@ def reconcile(
     Counts and digests first, then the windows that differ, then their rows. Every stored row is decoded, so
     one that was altered on the disk is found;
     --quick leaves that to `tapedeck store check`. Exit status 1 where something is found, mended or not.
+    Windows that are still open are not judged; where all are, the first line says so.
 
     \b
     --with compares, message by message, prints what differs, and changes nothing:
@@ -210,7 +209,7 @@ def _show(report: Report, as_json: bool) -> int:
         return status
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
-    click.echo(f"{report.vendor} {report.slice}: {report.verdict}, {_number(report.findings)}")
+    click.echo(report.headline)
     counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report.counts.items() if n)
     if counts:
         click.echo(counts)
@@ -230,7 +229,3 @@ def _show(report: Report, as_json: bool) -> int:
 def _off(part: dict[str, int]) -> int:
     """What the log has and nothing accounts for (DESIGN §2.5)."""
     return part["log"] - sum(part[name] for name in ("arctic", "duplicates", "voided", "undecodable"))
-
-
-def _number(found: Sequence[Finding]) -> str:
-    return f"{len(found):,} finding{'' if len(found) == 1 else 's'}"
