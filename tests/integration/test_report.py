@@ -138,6 +138,7 @@ def test_dropped_messages_and_a_lost_window_fail_with_their_sentences(
     proved(settings)
     assert report(settings).reconciliation["difference"] == 0
     [entry] = home.entries(home.home(settings))
+    assert entry["runs"] == ["by hand"] * 4
     assert (entry["revision"], entry["earlier"]) == (3, [1, 2])
     assert worse == from_json(home.page(settings, f"{VENDOR}/{DAY}.r2.json"))
     earlier = home.page(settings, f"{VENDOR}/{DAY}.r2.html")

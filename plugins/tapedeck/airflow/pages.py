@@ -29,6 +29,7 @@ body { margin: 1.5rem }
 table { border-collapse: collapse }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #8884 }
 td { font-variant-numeric: tabular-nums }
+time { white-space: nowrap }
 pre { overflow-x: auto }
 form { max-width: 44rem }
 label { display: block; font-weight: 600 }
@@ -52,7 +53,8 @@ def receipts() -> str:
 
     found = receipts.recent(connections.load(), limit=100)
     rows = [
-        (f'<a href="receipt/{r.id}">{r.id}</a>', *map(escape, (r.ended[:19] + "Z", r.line))) for r in found
+        (f'<a href="receipt/{r.id}">{r.id}</a>', f"<time>{r.ended[:19]}Z</time>", escape(r.line))
+        for r in found
     ]
     listed = _table(("receipt", "ended", "what it proves"), rows) if rows else _NOTHING
     return _page("Receipts", f'<p><a href="findings">What is wrong with the data now</a></p>{listed}')
@@ -77,8 +79,8 @@ def findings() -> str:
         rows.append((*map(escape, said), link))
     head = ("finding", "reason", "where", "messages", "why", "")
     more = f"<p>{len(found):,} in all.</p>" if len(found) > len(rows) else ""
-    table = _table(head, rows) if rows else "<p>Nothing.</p>"
-    return _page("Findings", f'<p><a href="./">Receipts</a></p>{table}{more}')
+    table = _table(head, rows) if rows else "<p>The checks know of nothing that is wrong now.</p>"
+    return _page("What is wrong with the data now", f'<p><a href="./">Receipts</a></p>{table}{more}')
 
 
 @app.get("/receipt/{identity}", dependencies=_open_to, response_class=HTMLResponse)
@@ -121,7 +123,7 @@ def left_by(dag: str, run: str) -> str:
             f"{escape(e['vendor'])} {e['day']}</a>", escape(e["sentence"]),
         )
         for e in home.entries(home.home(settings))
-        if e["run"] == run
+        if run in e.get("runs", [e["run"]])
     ]  # fmt: skip
     return _page("Left on the tape", _table((), rows) if rows else "<p>This run has left nothing yet.</p>")
 

@@ -10,6 +10,7 @@ from tapedeck.airflow import notifier, told
 from tapedeck.airflow.assets import parse_key
 from tapedeck.airflow.tasks import slice_in_force
 from tapedeck.errors import TapedeckError
+from tapedeck.log import meta
 from tapedeck.notify import Notice, send
 from tapedeck.reports import doors
 from tapedeck.reports.day import Day, days_of
@@ -22,14 +23,16 @@ log = logging.getLogger("tapedeck")
 def days(settings: Settings, asked: Mapping[str, Any], key: str | None) -> list[Json]:
     """The vendors' days of a run: its form's, or the one that its partition key names.
 
-    Vendors of which nothing is recorded are left out, unless the form names them. Raises BadInput.
+    Vendors of which nothing is recorded are left out, unless the form names them; after a night, days before
+    a vendor's first too, in which nothing could be missing. Raises BadInput.
     """
     chosen = asked.get("vendors") or told.recorded(settings)
     for name in chosen:
         settings.vendor(name)
     if key and not any(asked.get(name) for name in ("start", "start_exact")):
         vendor, of = parse_key(key)
-        chosen = [name for name in chosen if name == vendor]
+        began = meta.read(settings).began(vendor)
+        chosen = [name for name in chosen if name == vendor and began is not None and began < of.end]
     else:
         of = slice_in_force(asked)
     return [{"vendor": name, "day": day.isoformat()} for day in days_of(of) for name in chosen]

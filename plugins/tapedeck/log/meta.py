@@ -150,6 +150,12 @@ class Meta:
             raise NothingRecorded(f"nothing is recorded of {vendor} yet: {how}")
         return VendorTopics(tuple(live), backfill[-1], quarantine[-1])
 
+    def began(self, vendor: str) -> int | None:
+        """The first time (UTC ns) that anything recorded of the vendor is of; None where nothing is."""
+        lives = [life.since for life in self.lives if life.vendor == vendor]
+        files = [e.first for e in self.extents if e.vendor == vendor and e.next is not None]
+        return min([*lives, *files], default=None)
+
     def in_role(self, vendor: str, role: str) -> list[TopicPin]:
         """The vendor's pins of a role, oldest first."""
         pins = (pin for pin in self.pins.values() if (pin.vendor, pin.role) == (vendor, role))

@@ -26,6 +26,8 @@ from tapedeck.reports.day import Day, from_json
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
 
+RUNS = 20
+"""So many of the newest runs that made a day's report are told of."""
 TRAILING = 20
 """Trailing days that make a baseline."""
 _PAGE = re.compile(
@@ -69,8 +71,10 @@ def write(folder: Path, made: Gathered, *, run: str, who: str, at: int) -> Path:
                     shutil.rmtree(old) if old.is_dir() else old.unlink()
             _replace(own / f"{day.day}.json", day.to_json())
             _replace(own / f"{day.day}.html", render.day_page(day, list(made.plots)))
-            entry |= {"revision": len(earlier) + 1, "earlier": earlier}
-            _replace(own / f"{day.day}.entry.json", msgspec.json.encode(entry))
+            told = own / f"{day.day}.entry.json"
+            runs = [*(_entry(told).get("runs", []) if told.is_file() else []), run][-RUNS:]
+            entry |= {"revision": len(earlier) + 1, "earlier": earlier, "runs": runs}
+            _replace(told, msgspec.json.encode(entry))
             _replace(folder / "index.html", render.index_page(entries(folder)))
     except OSError as e:
         raise Unavailable(
@@ -101,15 +105,14 @@ def _supersede(own: Path, day: Day) -> list[int]:
 
 def entries(folder: Path) -> list[dict[str, Any]]:
     """What the index tells of each report, by vendor and day."""
-    found = []
-    for path in sorted(folder.glob("*/*.entry.json")):
-        try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
-        except msgspec.DecodeError as e:
-            raise Mismatch(
-                f"{path} is no entry of a report ({e}): remove it, and make the report anew"
-            ) from e
-    return found
+    return [_entry(path) for path in sorted(folder.glob("*/*.entry.json"))]
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as e:
+        raise Mismatch(f"{path} is no entry of a report ({e}): remove it, and make the report anew") from e
 
 
 def trailing(settings: Settings, vendor: str, before: date) -> list[Day]:
