@@ -63,7 +63,7 @@ def test_each_time_gives_what_stood_then_through_every_kind_of_replacement(
 
 def test_a_time_that_is_forgotten_or_to_come_is_refused(settings: Settings, trades: Library) -> None:
     put(trades, window(3, {"live": 1}))
-    with pytest.raises(BadInput, match=r"replaced windows are kept for 30d \(store.generations\)"):
+    with pytest.raises(BadInput, match=r"replaced windows are kept for 30d \(store.keep_age\)"):
         seen(settings, now(trades) - 31 * 86_400 * NS)
     with pytest.raises(BadInput, match="yet to come"):
         seen(settings, now(trades) + 60 * NS)
@@ -71,7 +71,7 @@ def test_a_time_that_is_forgotten_or_to_come_is_refused(settings: Settings, trad
 
 def test_the_age_limit_is_the_servers_and_follows_the_settings(settings: Settings, trades: Library) -> None:
     for limit, seconds in (("30d", 30 * 86_400), ("2h", 7200)):
-        changed = structs.replace(settings, store=Store(generations=limit))
+        changed = structs.replace(settings, store=Store(keep_age=limit))
         generations.ensure(changed)
         indexes = database.collection(settings, generations.COLLECTION).index_information()
         assert indexes["replaced_1"]["expireAfterSeconds"] == seconds

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tapedeck.buses.bus import QUEUE, Bus, Change, Image, Venue
 from tapedeck.errors import BadInput
+from tapedeck.settings import shown_address
 
 __all__ = ["QUEUE", "Bus", "Change", "Image", "Venue", "check", "nats_url", "open", "zeromq_endpoint"]
 
@@ -52,7 +53,7 @@ def check(address: str, vendor: Venue, symbols: Sequence[str]) -> str:
         return _websocket_url(address, rest, vendor, symbols)
     if scheme == "nats":
         return nats_url(address)
-    raise BadInput(f"the bus of {vendor.name} has no known address, {address!r}: {_FORMS}")
+    raise BadInput(f"the bus of {vendor.name} has no known address, {shown_address(address)!r}: {_FORMS}")
 
 
 def zeromq_endpoint(address: str) -> str:
@@ -64,7 +65,9 @@ def zeromq_endpoint(address: str) -> str:
     except ValueError:
         whole = False
     if not whole or parts.path or parts.query or parts.username is not None:
-        raise BadInput(f"{address!r} is no address of a ZeroMQ bus: write it as zmq:tcp://host:port")
+        raise BadInput(
+            f"{shown_address(address)!r} is no address of a ZeroMQ bus: write it as zmq:tcp://host:port"
+        )
     return endpoint
 
 
@@ -81,8 +84,9 @@ def nats_url(address: str) -> str:
     known = not whole or not parts.query or [name for name, _ in parse_qsl(parts.query)] == ["credentials"]
     if not whole or not known or parts.fragment or not all(_TOKEN.fullmatch(token) for token in rest):
         raise BadInput(
-            f"{address!r} is no address of a NATS bus: write it as nats:nats://host:port/subject, for "
-            "example nats:nats://127.0.0.1:4222/ticks.>, with ?credentials=/path/of/user.creds behind it "
+            f"{shown_address(address)!r} is no address of a NATS bus: write it as "
+            "nats:nats://host:port/subject, for example nats:nats://127.0.0.1:4222/ticks.>, with "
+            "?credentials=/path/of/user.creds behind it "
             f"where the server wants that; see also: {_FORMS}"
         )
     return url
@@ -97,5 +101,5 @@ def _websocket_url(address: str, url: str, vendor: Venue, symbols: Sequence[str]
     except ValueError:
         whole = None
     if not whole:
-        raise BadInput(f"{address!r} is no address of a websocket: {_FORMS}")
+        raise BadInput(f"{shown_address(address)!r} is no address of a websocket: {_FORMS}")
     return url if parts.path.strip("/") else vendor.websocket_url(symbols, f"{parts.scheme}://{parts.netloc}")

@@ -14,6 +14,7 @@ from tapedeck.buses.bus import QUEUE, Change
 from tapedeck.buses.stamping import Lines, stamped
 from tapedeck.clock import Stamps
 from tapedeck.errors import Unavailable
+from tapedeck.settings import shown_address
 
 FULL_SECONDS = 0.002
 """Between two looks whether a full queue has room again."""
@@ -124,4 +125,4 @@ class Listener(ABC):
 def shown(url: str) -> str:
     """The URL without who logs in and with which password: it stands on the tape and in the log."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return shown_address(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))

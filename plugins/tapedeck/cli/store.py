@@ -224,7 +224,7 @@ def coverage(library_name: str, symbol: str, start: str | None, end: str | None,
 @click.option("--plan", "plan_only", is_flag=True, help="Only say what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def prune(vendor: str, plan_only: bool, as_json: bool) -> None:
-    """Remove what nobody needs any more: replaced windows past store.generations, and what was left over.
+    """Remove what nobody needs any more: replaced windows past store.keep_age, and what was left over.
 
     Left over are parts that no window names and marks of writers that died. No window is removed.
 

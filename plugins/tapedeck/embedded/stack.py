@@ -14,7 +14,7 @@ from tapedeck.embedded.launch import Launch
 from tapedeck.embedded.ports import Ports
 from tapedeck.endpoints import Server
 from tapedeck.errors import BadInput, Unavailable
-from tapedeck.settings import Settings
+from tapedeck.settings import Settings, shown_address
 
 PARTS = ("kafka", "mongo", "airflow")
 DEADLINE = 300.0
@@ -119,7 +119,7 @@ def _start_parts(settings: Settings, parts: Sequence[str], say: Say, end: float)
     ):
         if part in parts and elsewhere:
             title = "Airflow" if server is POSTGRES else server.title
-            say(f"{title}: not started, settings name {hide_password(elsewhere)}")
+            say(f"{title}: not started, settings name {shown_address(elsewhere)}")
         elif part in parts:
             first.append(server)
     start_all(settings, first, ports, say, end)
@@ -208,9 +208,3 @@ def _supervise(state: Path) -> None:
     if keeper is None or not process.alive(keeper):
         launch.save(state, supervisor.prepare(state))
         launch.start(state, supervisor.NAME)
-
-
-def hide_password(address: str) -> str:
-    """The address without the user and password that it may carry."""
-    scheme, mark, rest = address.rpartition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -8,9 +8,8 @@ from typing import Any
 
 from tapedeck import endpoints
 from tapedeck.embedded import airflow_api, kafka, live, mongod
-from tapedeck.embedded.stack import hide_password
 from tapedeck.errors import Unavailable
-from tapedeck.settings import Settings
+from tapedeck.settings import Settings, shown_address
 from tapedeck.store import crew
 
 
@@ -28,7 +27,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "bootstrap": bootstrap,
             "running": bool(bootstrap) and kafka.is_ready(bootstrap, known.kafka.client),
         },
-        "mongo": {"uri": hide_password(uri), "running": mongo},
+        "mongo": {"uri": shown_address(uri), "running": mongo},
         "airflow": {"url": url, "running": bool(url) and _answers(url)},
         "collectors": live.describe(settings, "collector"),
         "writers": [*writers, *(_elsewhere(known, writers) if mongo else ())],

@@ -16,7 +16,7 @@ from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Unavailable
-from tapedeck.settings import Settings
+from tapedeck.settings import Settings, shown_address
 
 Document = dict[str, Any]
 DURABLE = WriteConcern(w="majority", j=True)
@@ -89,7 +89,7 @@ def answering(settings: Settings) -> Iterator[None]:
         yield
     except PyMongoError as e:
         raise Away(
-            f"MongoDB at {_without_secrets(endpoints.mongo_uri(settings))} failed "
+            f"MongoDB at {shown_address(endpoints.mongo_uri(settings))} failed "
             f"({_why(e)}): start it (`tapedeck up` does, where "
             "mongo.uri is not set) or correct mongo.uri (TAPEDECK_MONGO__URI), then run this again"
         ) from e
@@ -98,11 +98,6 @@ def answering(settings: Settings) -> Iterator[None]:
 def _why(error: PyMongoError) -> str:
     """The driver's reason without its description of the topology."""
     return str(error).splitlines()[0].partition(", Topology Description")[0][:200]
-
-
-def _without_secrets(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 @atexit.register

@@ -32,8 +32,8 @@ _ensured: set[tuple[str, str, int]] = set()
 
 
 def ensure(settings: Settings) -> None:
-    """Have MongoDB forget generations that were replaced longer ago than `store.generations`."""
-    seconds = parse_duration(settings.store.generations) // NS
+    """Have MongoDB forget generations that were replaced longer ago than `store.keep_age`."""
+    seconds = parse_duration(settings.store.keep_age) // NS
     key = (endpoints.mongo_uri(settings), settings.mongo.database, seconds)
     if key in _ensured:
         return
@@ -86,11 +86,11 @@ def keep_parts(
 def check_age(settings: Settings, one: Library, as_of: int) -> None:
     """Raises BadInput where generations of that time (ns UTC) may be forgotten, or it is yet to come."""
     now = database.server_time(one.collection)
-    oldest = now - timedelta(seconds=parse_duration(settings.store.generations) // NS)
+    oldest = now - timedelta(seconds=parse_duration(settings.store.keep_age) // NS)
     if as_of < int(oldest.timestamp() * NS):
         raise BadInput(
             f"as of {format_time(as_of)} can't be told: replaced windows are kept for "
-            f"{settings.store.generations} (store.generations); ask for a later time"
+            f"{settings.store.keep_age} (store.keep_age); ask for a later time"
         )
     if as_of > int(now.timestamp() * NS):
         raise BadInput(f"as of {format_time(as_of)} is yet to come: ask for a time that has passed")

@@ -36,7 +36,7 @@ class Pruned(Struct, frozen=True, kw_only=True):
 
 def prune(settings: Settings, vendor: str, *, plan_only: bool = False) -> Pruned:
     """Prune all of a vendor's libraries. Safe to run beside anything, and again. Raises Unavailable."""
-    age = timedelta(seconds=parse_duration(settings.store.generations) // NS)
+    age = timedelta(seconds=parse_duration(settings.store.keep_age) // NS)
     total = Pruned()
     for one in library.ensure(settings, vendor).values():
         with database.answering(settings):
