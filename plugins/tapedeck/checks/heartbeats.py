@@ -168,9 +168,14 @@ def late(beats: Columns, life: Life) -> list[Outage]:
 def _disconnected(
     life: Life, changes: Iterable[tuple[int, int, bool]], shown: int | None, until: int, followed: bool
 ) -> list[Outage]:
-    """From each disconnect to the next connect; to the life's end where another life follows, or it lives."""
+    """From each disconnect to the next connect; to the life's end where another life follows, or it lives.
+
+    A life that moved begins as it was in the topic before.
+    """
     found, since = [], None
     for src, at, connected in sorted(changes, key=lambda change: change[1]):
+        if src == life.src and life.taper <= at < life.since:
+            since = None if connected else life.since
         if src != life.src or not life.since <= at < until:
             continue
         if not connected and since is None:

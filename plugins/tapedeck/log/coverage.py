@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tapedeck.codec import decode_batch
 from tapedeck.log import client, meta, topics
@@ -44,7 +44,8 @@ def coverage(settings: Settings, vendor: str, of: Slice) -> dict[int, tuple[Slic
     found: dict[int, list[Slice]] = {}
     live = {pin.id for pin in pinned.live} & {life.topic_id for life in listening}
     for src, signs in _signs(settings, vendor, wide, live).items():
-        found.setdefault(src, []).extend(listened(signs))
+        tapers = {life.since: life.taper for life in listening if life.src == src}
+        found.setdefault(src, []).extend(listened(signs, tapers))
     for extent in known.extents:
         if extent.topic_id == pinned.backfill.id and extent.src >= FILES and _holds(extent):
             found.setdefault(extent.src, []).append(Slice(extent.first, extent.last + 1))
@@ -52,8 +53,9 @@ def coverage(settings: Settings, vendor: str, of: Slice) -> dict[int, tuple[Slic
     return {src: spans for src, spans in clipped.items() if spans}
 
 
-def listened(signs: Iterable[Sign]) -> list[Slice]:
-    """When one collector listened, by the signs of life that it gave."""
+def listened(signs: Iterable[Sign], tapers: Mapping[int, int]) -> list[Slice]:
+    """When one collector listened, by the signs of life that it gave. `tapers`: by a life's first stamp its
+    taper's, where it moved from another topic: it goes on there connected or not, as it was."""
     spans: list[Slice] = []
     begin: int | None = None
     life, last, connected, changed = -1, 0, True, False
@@ -65,6 +67,8 @@ def listened(signs: Iterable[Sign]) -> list[Slice]:
         begin = None
 
     for time, code, since in sorted(signs):
+        if code == 0 and tapers.get(since, since) == tapers.get(life, life):
+            life = since
         if code == 0 and since != life:  # a life begins, or the slice does within one
             end(last + 1)
             life, connected, changed = since, True, False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tapedeck import message as m
 from tapedeck.checks.heartbeats import Outage, listening, outages, shortfalls, unheard
@@ -59,6 +60,19 @@ def test_a_killed_collector_was_away_from_its_last_sign_to_its_next_life() -> No
     two = both(beats((0, 10)), beats((13, 100), since=13))
     found, _ = outages(two, [life(), life(13)], [], OF, NOW)
     assert spoken(found) == [("killed", 9, 13, True)]
+
+
+def test_a_bus_that_is_gone_while_its_collector_moves_is_gone_on_in_the_new_topic() -> None:
+    signs = both(beats((0, 10)), beats((10, 100), since=10))
+    moved = structs.replace(life(10), moved=T0)
+    for changes, end in [([(1, T0 + 8 * NS, False), (1, T0 + 15 * NS, True)], 15),
+                         ([(1, T0 + 8 * NS, False)], 60)]:  # fmt: skip
+        found, _ = outages(signs, [life(closed=10), moved], changes, OF, NOW)
+        assert spoken(found) == [("disconnected", 8, 10, True), ("disconnected", 10, end, True)]
+    back = [(1, T0 + 5 * NS, False), (1, T0 + 8 * NS, True)]
+    assert spoken(outages(signs, [life(closed=10), moved], back, OF, NOW)[0]) == [
+        ("disconnected", 5, 8, True)
+    ]
 
 
 def test_one_that_said_goodbye_was_away_only_if_it_came_back() -> None:

@@ -12,12 +12,12 @@ def beats(first: int, last: int, since: int = 0) -> list[Sign]:
 
 
 def spans(*signs: Sign) -> list[tuple[int, int]]:
-    return [(one.start // NS, one.end // NS) for one in listened(signs)]
+    return [(one.start // NS, one.end // NS) for one in listened(signs, {})]
 
 
 def test_a_life_is_covered_from_its_first_heartbeat_to_its_last() -> None:
-    assert listened(beats(5, 9, since=5)) == [Slice(5 * NS, 9 * NS + 1)]
-    assert listened([]) == []
+    assert listened(beats(5, 9, since=5), {}) == [Slice(5 * NS, 9 * NS + 1)]
+    assert listened([], {}) == []
 
 
 def test_a_disconnect_cuts_until_the_next_connect() -> None:
@@ -42,3 +42,18 @@ def test_two_lives_and_a_pause_are_spans_of_their_own() -> None:
     down = [*beats(0, 5), (3 * NS, DISCONNECTED, 0), *beats(30, 33)]
     assert spans(*down) == [(0, 3)]
     assert spans(*down, *beats(40, 41, since=40)) == [(0, 3), (40, 41)]
+
+
+def test_a_life_that_moves_to_another_topic_is_connected_or_not_as_it_was() -> None:
+    signs = [*beats(0, 10), *beats(10, 20, since=10)]
+    down, up = (5 * NS, DISCONNECTED, 0), (15 * NS, CONNECTED, 0)
+
+    def moved(*signs: Sign) -> list[tuple[int, int]]:
+        return [(one.start // NS, one.end // NS) for one in listened(signs, {10 * NS: 0})]
+
+    assert moved(*signs) == [(0, 20)]
+    assert moved(*signs, down) == [(0, 5)]
+    assert moved(*signs, down, up) == [(0, 5), (15, 20)]
+    assert moved(*signs[:4], down, *beats(10, 20, since=10)) == [(0, 5)]
+    assert moved(*beats(10, 20, since=10)) == [(10, 20)]
+    assert moved(*beats(10, 20, since=10), (12 * NS, DISCONNECTED, 0), up) == [(10, 12), (15, 20)]
