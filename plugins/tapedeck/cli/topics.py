@@ -113,7 +113,8 @@ def grow(vendor: str, partitions: int, only_plan: bool, as_json: bool) -> None:
 @topics.command()
 @click.argument("vendor")
 @click.argument("topic")
-def forget(vendor: str, topic: str) -> None:
+@click.option("--plan", "only_plan", is_flag=True, help="Only say what would be given up.")
+def forget(vendor: str, topic: str, only_plan: bool) -> None:
     """Give up a TOPIC that is lost, with what it held: deleted, made again, or resized by somebody.
 
     Until then whoever finds it so stops, and says so. What was built of it stays in Arctic. Collectors make
@@ -121,11 +122,14 @@ def forget(vendor: str, topic: str) -> None:
 
     \b
     Example:
+      tapedeck topics forget binance_usdm md.binance_usdm --plan
       tapedeck topics forget binance_usdm md.binance_usdm
     """
     deck = endpoints.resolve(settings.load())
-    pin = giving_up.give_up(deck, vendor, topic)
-    click.echo(f"{pin.name} (id {pin.id}) is given up: nothing is read of it any more")
+    pins = (giving_up.foreseen if only_plan else giving_up.give_up)(deck, vendor, topic)
+    which = f"{topic} (id {', '.join(pin.id for pin in pins)})" if pins else topic
+    state = "would be given up" if pins and only_plan else "is given up" if pins else "was given up before"
+    click.echo(f"{which} {state}: nothing is read of it any more")
 
 
 def _topic(state: TopicState) -> tuple[str, ...]:
