@@ -8,6 +8,7 @@ one takes; one that dies after it was done.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tapedeck.errors import BadInput, Mismatch
@@ -26,6 +27,8 @@ class Growth:
     """The newest live topic there is."""
     name: str
     partitions: int
+    config: dict[str, str]
+    """A live topic's, with the present one's retention where somebody has raised that."""
 
 
 def foreseen(settings: Settings, vendor: str, partitions: int) -> Growth:
@@ -37,23 +40,37 @@ def foreseen(settings: Settings, vendor: str, partitions: int) -> Growth:
     settings.vendor(vendor)
     live = topics.verify(settings, vendor).live
     if len(live) > 1 and live[-1].partitions == partitions:  # a grower that died past its last step
-        return Growth(vendor, live[-2], live[-1].name, partitions)
+        return Growth(vendor, live[-2], live[-1].name, partitions, {})
     now = live[-1]
     _check_count(now, partitions)
-    growth = Growth(vendor, now, f"{settings.live_topic(vendor)}.{partitions}", partitions)
+    name = f"{settings.live_topic(vendor)}.{partitions}"
     admin = client.admin(settings)
     with client.answering(settings):
-        there = topics.describe(admin, [growth.name])
-    if growth.name not in there:
-        topics.create(
-            admin, settings, growth.name, partitions, topics.config_of(settings, "live"), only_check=True
-        )
-    elif there[growth.name][1] != partitions or not topics.is_empty(settings, growth.name):
+        there = topics.describe(admin, [name])
+        config = topics.configs(admin, [now.name, *there])
+    growth = Growth(vendor, now, name, partitions, _config(settings, config[now.name]))
+    if name not in there:
+        topics.create(admin, settings, name, partitions, growth.config, only_check=True)
+        return growth
+    if there[name][1] != partitions or not topics.is_empty(settings, name):
         raise BadInput(
-            f"there is a topic {growth.name} already, which {meta.topic_name(settings)} does not know, with "
-            f"{there[growth.name][1]} partitions and perhaps records: move it away, or grow to another number"
+            f"there is a topic {name} already, which {meta.topic_name(settings)} does not know, with "
+            f"{there[name][1]} partitions and perhaps records: move it away, or grow to another number"
         )
+    for key, value in growth.config.items():
+        if config[name].get(key) != value:
+            raise BadInput(
+                f"there is an empty topic {name} already, with {key}={config[name].get(key)} where {value} is "
+                "needed: delete it, and it is made anew, or grow to another number"
+            )
     return growth
+
+
+def _config(settings: Settings, now: Mapping[str, str]) -> dict[str, str]:
+    """What a live topic is made with. `now`: the configuration in force of the present one."""
+    config = topics.config_of(settings, "live")
+    kept = [int(config["retention.ms"]), int(now["retention.ms"])]
+    return {**config, "retention.ms": str(-1 if -1 in kept else max(kept))}
 
 
 def grow(settings: Settings, vendor: str, partitions: int) -> VendorTopics:
@@ -68,7 +85,7 @@ def grow(settings: Settings, vendor: str, partitions: int) -> VendorTopics:
         return pinned
     admin = client.admin(settings)
     with client.answering(settings):
-        topics.create(admin, settings, growth.name, partitions, topics.config_of(settings, "live"))
+        topics.create(admin, settings, growth.name, partitions, growth.config)
         identity, count = topics.await_topic(admin, settings, growth.name)
     if count != partitions:
         raise Mismatch(
