@@ -21,6 +21,7 @@ from tapedeck.jobs.origin import Origin
 from tapedeck.log import client, growth, meta, topics
 from tapedeck.log.complete import complete_through
 from tapedeck.log.coverage import coverage
+from tapedeck.log.giving_up import give_up
 from tapedeck.log.inventory import inventory
 from tapedeck.log.resolve import resolve
 from tapedeck.log.timeline import timeline
@@ -31,6 +32,7 @@ from tapedeck.store import documents, library
 from tapedeck.store.rebuild import rebuild
 from tapedeck.store.tail import up_to_now
 from tests.published import T0, VENDOR, Published, trade
+from tests.tapes import until
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "LTCUSDT", "BNBUSDT")
 OF = Slice(T0, T0 + 1800 * NS)
@@ -301,6 +303,47 @@ def test_a_grower_that_died_between_making_and_pinning_is_followed_by_one_that_d
     assert said.count(f"{settings.live_topic(VENDOR)}.8") >= 2
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"message.timestamp.type": "LogAppendTime"}, {"cleanup.policy": "compact"}, {"retention.ms": "60000"}],
+)
+def test_an_empty_topic_that_could_not_be_a_live_one_is_not_taken(
+    settings: Settings, wrong: dict[str, str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("tapedeck.settings.load", lambda: settings)
+    topics.ensure(settings, VENDOR)
+    name = f"{settings.live_topic(VENDOR)}.8"
+    config = {**topics.config_of(settings, "live"), **wrong}
+    admin = client.admin(settings)
+    admin.create_topics([NewTopic(name, num_partitions=8, config=config)])[name].result(10)
+    there = topics.await_topic(admin, settings, name)
+    stood = meta.read(settings)
+    for words in (["--plan"], []):
+        assert run(["topics", "grow", VENDOR, "8", *words]) == 2
+        [(key, value)] = wrong.items()
+        assert f"an empty topic {name} already, with {key}={value}" in capsys.readouterr().err
+    assert (meta.read(settings), topics.describe(admin, [name])[name]) == (stood, there)
+
+
+def test_a_new_topic_keeps_as_long_as_the_one_before_or_as_settings_say(settings: Settings) -> None:
+    log = Published(settings)
+    said = int(topics.config_of(settings, "live")["retention.ms"])
+
+    def kept() -> int:
+        name = log.topics.live[-1].name
+        return int(topics.configs(client.admin(settings), [name])[name]["retention.ms"])
+
+    log.configure(retention_ms=said - 1)
+    log.grow(8)
+    assert kept() == said
+    for partitions, raised in ((16, 2 * said), (32, -1)):
+        log.configure(log.topics.live[-1], retention_ms=raised)
+        until(lambda raised=raised: kept() == raised)  # type: ignore[misc]
+        log.grow(partitions)
+        assert kept() == raised
+
+
 def test_of_two_growers_at_once_one_is_heeded_by_everybody(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +374,15 @@ def test_a_topic_that_is_lost_is_given_up_as_the_sentence_says_and_the_vendor_go
     name = log.live.name
     assert run(["topics", "forget", VENDOR, name]) == 2
     assert "is there as it was pinned" in capsys.readouterr().err
+    described, answers = topics.describe, [dict[str, tuple[str, int]]()]
+    with monkeypatch.context() as once:  # a broker that does not know it yet
+        once.setattr(topics, "describe", lambda *asked: answers.pop() if answers else described(*asked))
+        assert run(["topics", "forget", VENDOR, name]) == 2
+    assert "is there as it was pinned" in capsys.readouterr().err
+    assert answers == []
     client.admin(settings).delete_topics([name])[name].result(10)
+    assert run(["topics", "forget", VENDOR, name, "--plan"]) == 0
+    assert f"{name} (id {log.live.id}) would be given up" in capsys.readouterr().out
     with pytest.raises(Mismatch, match=rf"`tapedeck topics forget {VENDOR} {name}`"):
         topics.ensure(settings, VENDOR)
     assert run(["topics", "forget", VENDOR, "md.other"]) == 2
@@ -348,6 +399,32 @@ def test_a_topic_that_is_lost_is_given_up_as_the_sentence_says_and_the_vendor_go
     assert (done.written, done.messages) == (0, 20)  # what was built of it stays
     trades = library.ensure(settings, VENDOR)["trade"]
     assert len(up_to_now(settings, trades, ["BTCUSDT"], Slice(T0, T0 + 60 * NS)).columns["BTCUSDT"]) == 20
+
+
+def test_windows_that_read_nothing_of_an_emptied_topic_are_built_again_once_it_is_forgotten(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "VERIFIED_SECONDS", 0.0)
+    log = Published(settings)
+    log.register(T0 - NS)
+    log.publish(*(trade(T0 + i * NS, i + 1) for i in range(20)))
+    log.close(T0 + 30 * NS)
+    old, new = log.live, log.grow(8)
+    early, later = Slice(T0, T0 + 600 * NS), Slice(T0 + 1200 * NS, T0 + 1800 * NS)
+    assert rebuild(settings, VENDOR, early).messages == 20
+    log.publish(trade(T0 + 500 * NS, 21), *(trade(T0 + 1200 * NS + i, 31 + i) for i in range(10)), to=new)
+    assert rebuild(settings, VENDOR, later).messages == 10
+    trades = library.ensure(settings, VENDOR)["trade"]
+    [stood] = documents.heads_of(trades.collection, "BTCUSDT", later)
+    assert [c.next - c.start for c in stood.claims if c.topic_id == old.id and c.next] == [0]
+    client.admin(settings).delete_topics([old.name])[old.name].result(10)
+    give_up(settings, VENDOR, old.name)
+    log.publish(trade(T0 + 1300 * NS, 41), to=new)
+    done = rebuild(settings, VENDOR, later)
+    assert (done.written, done.messages) == (1, 11)
+    assert rebuild(settings, VENDOR, later).written == 0
+    done = rebuild(settings, VENDOR, early)  # it was built of what is lost: it stands, and is added to
+    assert (done.written, done.messages) == (1, 21)
 
 
 def test_settings_that_name_another_topic_than_the_vendor_lives_in_are_refused(settings: Settings) -> None:

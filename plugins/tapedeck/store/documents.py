@@ -3,7 +3,8 @@
 The server compares, in one update whose filter is `_id` alone, so zombies, retries and two runs at
 once end with the build that has read furthest. A build replaces what stands only if
 
-- for each topic it has read through at least as far as what stands (an absent topic counts as 0),
+- for each topic it has read through at least as far as what stands (an absent topic counts as 0, and
+  stands in the way only where something of it was read),
 - its code version is not older,
 - its content differs, or its code version is newer, and
 - where it adds to a stored document (`Built.base`), that very document still stands.
@@ -400,7 +401,7 @@ def verdict(stands: Mapping[str, Any] | None, built: Built) -> Outcome:
     if stands.get("content") == built.content and stands.get("code") == CODE_VERSION:
         return Outcome.EQUAL
     through = {c.topic_id: c.next for c in built.claims}
-    if any(r["next"] > through.get(r["id"], 0) for r in stands.get("ranges", ())):
+    if any(r["next"] > through.get(r["id"], r["start"]) for r in stands.get("ranges", ())):
         return Outcome.REFUSED
     if built.base is not None and stands.get("build", "") != built.base:
         return Outcome.REFUSED
@@ -416,7 +417,7 @@ def _update(built: Built, document: Document, before: Mapping[str, Any] | None) 
         {"case": {"$eq": ["$$this.id", c.topic_id]}, "then": {"$gt": ["$$this.next", c.next]}}
         for c in built.claims
     ]
-    further: Any = {"$gt": ["$$this.next", 0]}
+    further: Any = {"$gt": ["$$this.next", "$$this.start"]}
     if through:
         further = {"$switch": {"branches": through, "default": further}}
     stays = [
