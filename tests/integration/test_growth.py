@@ -420,6 +420,7 @@ def test_windows_that_read_nothing_of_an_emptied_topic_are_built_again_once_it_i
     client.admin(settings).delete_topics([old.name])[old.name].result(10)
     give_up(settings, VENDOR, old.name)
     log.publish(trade(T0 + 1300 * NS, 41), to=new)
+    monkeypatch.setattr(documents, "_replace_parts", None)  # the server compares as its Python twin does
     done = rebuild(settings, VENDOR, later)
     assert (done.written, done.messages) == (1, 11)
     assert rebuild(settings, VENDOR, later).written == 0

@@ -7,11 +7,14 @@ import pytest
 from tapedeck.errors import Mismatch
 from tapedeck.log import client, growth, meta, topics
 from tapedeck.log.giving_up import give_up
-from tapedeck.log.meta import Life
+from tapedeck.log.meta import Life, TopicPin
 from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
+from tapedeck.slices import NS, Slice
+from tapedeck.store.rebuild import rebuild
 from tapedeck.tape import position
-from tests.tapes import VENDOR, Tape, check_grown, messages, payloads, publish_all, publishing, until
+from tapedeck.tape.renormalise import check, renormalise
+from tests.tapes import VENDOR, Tape, check_grown, messages, payloads, publish_all, publishing, taped, until
 
 
 def lives(settings: Settings) -> list[Life]:
@@ -118,3 +121,96 @@ def test_a_topic_that_is_lost_is_published_again_from_the_tape_as_the_sentences_
     tape.end()
     publish_all(settings)
     assert check_grown(settings)[1] == 0
+
+
+def grown(settings: Settings) -> tuple[Tape, Life]:
+    """A tape whose collector has moved, is not at its end and speaks on, and its life in the newest topic."""
+    tape = Tape(settings)
+    tape.own("heartbeat")
+    tape.take(*payloads(50))
+    publish_all(settings)
+    growth.grow(settings, VENDOR, 8)
+    tape.take(*payloads(50, seed=2))
+    tape.own("heartbeat")
+    tape.take(*payloads(50, seed=3))
+    publish_all(settings)
+    return tape, lives(settings)[-1]
+
+
+def test_a_slice_across_the_move_is_published_again_from_the_tape_and_void_in_both_topics(
+    settings: Settings,
+) -> None:
+    tape, moved = grown(settings)
+    tape.take(*payloads(50, seed=4))
+    end = tape.end()
+    publish_all(settings)
+    said = taped(settings)
+    line = timeline(VENDOR, settings)
+    stood = list(line.between(tape.life, end + 1))
+    for of in (Slice(said[20].ts_recv, said[-20].ts_recv), Slice(tape.life, end)):
+        done = renormalise(settings, VENDOR, check(VENDOR, tape.folder), of)
+        inside = [one for one in said if of.start <= one.ts_recv < of.end]
+        assert {one.ts_recv < moved.since for one in inside} == {False, True}
+        assert sum(done.messages.values()) == len(inside)
+        assert list(line.between(tape.life, end + 1)) == stood
+    built = rebuild(settings, VENDOR, Slice(tape.life, end + 1))
+    assert (built.messages, built.voided) == (len(said), 2 * len(said) - 40)
+
+
+def lose(settings: Settings, pin: TopicPin) -> None:
+    """The topic is deleted and given up, and the collector's position removed."""
+    client.admin(settings).delete_topics([pin.name])[pin.name].result(10)
+    give_up(settings, VENDOR, pin.name, lambda seconds: None)
+    topics._verified.clear()
+    (settings.tape_dir(VENDOR, 1) / position.FILE).unlink()
+
+
+def test_where_the_old_topic_is_lost_the_new_one_goes_on_from_the_move_and_what_is_gone_is_said(
+    settings: Settings,
+) -> None:
+    tape, moved = grown(settings)
+    old, new = topics.verify(settings, VENDOR).live
+    lose(settings, old)
+    tape.take(*payloads(50, seed=4))
+    end = tape.end()
+    assert any("goes on in" in line for line in publish_all(settings))
+    logs = messages(settings, new)
+    assert all(one.ts_recv >= moved.since for log in logs for one in log)
+    assert [life.since for life in lives(settings) if life.topic_id == new.id] == [moved.since]
+    line = timeline(VENDOR, settings)
+    plan = line.plan(tape.life, moved.since)
+    assert (plan.complete, plan.expired) == (False, (0, 1, 2, 3))
+    assert any(f"{old.name} was given up, with what it held" in note for note in plan.notes)
+    later = line.plan(moved.since + 31 * NS, moved.since + 32 * NS)
+    assert (later.notes, later.expired) == ((), ())
+    said = [one for one in taped(settings, 1) if one.ts_recv <= end]
+    before = [one for one in said if one.ts_recv < moved.since]
+    assert line.count(tape.life, end + 1).messages == len(said) - len(before)
+    renormalise(settings, VENDOR, check(VENDOR, tape.folder), Slice(tape.life, moved.since))
+    assert line.count(tape.life, end + 1).messages == len(said)
+
+
+def test_where_the_newest_topic_is_lost_the_tape_goes_on_in_the_old_one_and_is_waited_for(
+    settings: Settings,
+) -> None:
+    tape, moved = grown(settings)
+    old, new = topics.verify(settings, VENDOR).live
+    lose(settings, new)
+    line = timeline(VENDOR, settings)
+    assert not line.plan(moved.since, moved.since + NS).complete
+    tape.take(*payloads(50, seed=4))
+    last = tape.own("heartbeat")
+    publish_all(settings)
+    assert [life.closed for life in lives(settings) if life.topic_id == old.id] == [None]
+    behind = line.plan(tape.life, last + NS)
+    assert not behind.complete
+    assert behind.expired == ()
+    tape.take(*payloads(50, seed=5))
+    end = tape.end()
+    publish_all(settings)
+    assert [life.closed for life in lives(settings) if life.topic_id == old.id] == [end]
+    count, _ = check_grown(settings, resends=True)
+    assert line.plan(tape.life, end + 1).complete
+    assert line.count(tape.life, end + 1).messages == count
+    growth.grow(settings, VENDOR, 16)  # and it may grow again
+    assert line.count(tape.life, end + 1).messages == count

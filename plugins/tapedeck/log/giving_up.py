@@ -11,7 +11,7 @@ from tapedeck.log.meta import GivenUp, TopicPin
 from tapedeck.settings import Settings
 
 AGAIN_SECONDS = 2.0
-"""A broker that just took a topic over does not know it for a moment, and that looks like one that is gone."""
+"""A broker that just took a topic over does not know it for a moment, which looks as if it were gone."""
 
 
 def foreseen(
@@ -38,8 +38,8 @@ def foreseen(
         for pin in pins:
             if there == (pin.id, pin.partitions):
                 raise BadInput(
-                    f"the topic {topic} is there as it was pinned (id {pin.id}, {pin.partitions} partitions), "
-                    "so nothing is lost: only one that is gone, was made again or resized can be given up"
+                    f"the topic {topic} is there as it was pinned (id {pin.id}, {pin.partitions} partitions)"
+                    ", so nothing is lost: only one that is gone, was made again or resized can be given up"
                 )
     return tuple(pins)
 

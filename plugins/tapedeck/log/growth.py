@@ -60,8 +60,8 @@ def foreseen(settings: Settings, vendor: str, partitions: int) -> Growth:
     for key, value in growth.config.items():
         if config[name].get(key) != value:
             raise BadInput(
-                f"there is an empty topic {name} already, with {key}={config[name].get(key)} where {value} is "
-                "needed: delete it, and it is made anew, or grow to another number"
+                f"there is an empty topic {name} already, with {key}={config[name].get(key)} where {value} "
+                "is needed: delete it, and it is made anew, or grow to another number"
             )
     return growth
 

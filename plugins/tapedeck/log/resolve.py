@@ -67,6 +67,9 @@ def resolve(
         for r in resolver.ranges(chosen[pin.id], parse_duration(settings.vendor(vendor).lateness)):
             ranges.append(r)
             claims.append(_claim(pin, r.partition, r.start, r.stop))
+    for pin in known.given_up:
+        if (pin.vendor, pin.role) == (vendor, "live") and _held_alone(pin, known, log, wide):
+            findings.given_up[pin.name] = _chosen(pin, log.groups, partitions, symbols, None)
     extents = [e for e in known.extents if e.topic_id == log.backfill.id and _meets(e, wide)]
     for p in chosen[log.backfill.id]:
         low, high = bounds[log.backfill.name, p]
@@ -100,6 +103,25 @@ def _chosen(
     return sorted(found)
 
 
+def _held_alone(pin: TopicPin, known: meta.Meta, log: VendorTopics, wide: Slice) -> bool:
+    """Whether a topic that was given up held what a collector heard in the slice, and no other was given the
+    whole of that again."""
+    lives = [life for life in known.lives if life.vendor == pin.vendor]
+    stand = {one.id for one in log.live}
+    for life in lives:
+        ends = [one.since for one in lives if one.src == life.src and one.since > life.since]
+        same = [
+            one for one in lives if one.topic_id in stand and (one.src, one.taper) == (life.src, life.taper)
+        ]  # published again, if it is: then its goodbye is known from there
+        said = [one.closed for one in same if one.closed is not None and one.closed > life.since]
+        end = life.closed if life.closed is not None else min([*ends, *said], default=wide.end)
+        again = any(one.since <= life.since and (one.closed is None or one.closed >= end) for one in same)
+        gone = life.retired and life.closed is None and not ends  # nobody knows since when
+        if life.topic_id == pin.id and life.since < wide.end and end > wide.start and not (again or gone):
+            return True
+    return False
+
+
 def _check_named(within: Plan, log: VendorTopics) -> None:
     """Raises Mismatch where a frozen plan is to be read of a topic that was given up since."""
     known = {pin.id for pin in log.log}
@@ -120,12 +142,14 @@ class _Findings:
     def __init__(self, groups: int, grown: bool) -> None:
         self.behind: dict[tuple[int, str], list[int]] = {}
         self.expired: dict[str, list[int]] = {}
+        self.given_up: dict[str, list[int]] = {}
         self._groups, self._grown = groups, grown
 
     @property
     def groups_cut(self) -> tuple[int, ...]:
-        """The partition groups of which something has expired."""
-        return tuple(sorted({p % self._groups for cut in self.expired.values() for p in cut}))
+        """The partition groups of which something has expired, or was given up with its topic."""
+        cuts = (*self.expired.values(), *self.given_up.values())
+        return tuple(sorted({p % self._groups for cut in cuts for p in cut}))
 
     def sentences(self, of: Slice) -> Iterable[str]:
         for (src, topic), partitions in sorted(self.behind.items()):
@@ -136,6 +160,11 @@ class _Findings:
         if self.expired:
             cut = ", ".join(f"{_spell(sorted(cut))}{self._of(t)}" for t, cut in self.expired.items())
             yield f"Kafka has deleted records of this slice in partitions {cut}: what is left is partial"
+        for topic, gone in self.given_up.items():
+            yield (
+                f"{topic} was given up, with what it held of this slice in partitions {_spell(gone)}: what "
+                "is left is partial"
+            )
 
     def _of(self, topic: str) -> str:
         return f" of {topic}" if self._grown else ""

@@ -13,11 +13,13 @@ topic and every line from it on in the new one. All that it does can be done aga
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tapedeck.errors import Mismatch
 from tapedeck.log.meta import Life, TopicPin
+from tapedeck.tape.follow import Follower
 from tapedeck.tape.position import Lane, Position
-from tapedeck.tape.segment import Place
+from tapedeck.tape.segment import Place, segments, stamp_of
 
 
 def begun_in(
@@ -50,8 +52,9 @@ def destination(
 ) -> tuple[TopicPin, int] | None:
     """Where this source goes on with the taper that began at `taper`, and since when; None: it stays.
 
-    A stamp that was entered before the publisher was killed stands; 0: at the next heartbeat, whatever its
-    stamp. `lives`: this source's.
+    A stamp that was entered before, by a publisher that was killed or by one that is further on the tape,
+    stands, also in a later taper's life; 0: at the next heartbeat, whatever its stamp. `lives`: this
+    source's.
     """
     newer = [pin for pin in live if pin.number > now.number]
     if not newer:
@@ -59,9 +62,43 @@ def destination(
     known = tuple(lives)
     for pin in newer:
         for life in known:
-            if life.topic_id == pin.id and life.moved == taper and life.closed is None:
+            if life.topic_id == pin.id and life.moved >= taper and life.closed is None:
                 return pin, life.since
     return newer[-1], 0
+
+
+def rejoined(folder: Path, pin: TopicPin, lives: Iterable[Life]) -> tuple[Life, Lane] | None:
+    """Where on the tape this source moved to the topic, of which no position tells any more; None where it
+    did not move there. What the tape says before is another topic's, and behind what came here it would be
+    in no order. `lives`: this source's.
+    """
+    first = min((life for life in lives if life.topic_id == pin.id), key=lambda one: one.since, default=None)
+    begin = next((one for one in segments(folder) if first and one.life == first.taper), None)
+    if first is None or not first.moved or begin is None:
+        return None
+    follower, stamp, place = Follower(folder, Place(begin, 0)), 0, Place(begin, 0)
+    try:
+        while chunk := follower.read():
+            place = chunk.start
+            for line in chunk.data.split(b"\n")[:-1]:
+                at = stamp_of(line)
+                if at is not None and at >= first.since:
+                    return first, Lane(place.segment.name, place.offset, 0, stamp)
+                stamp, place = at or stamp, Place(place.segment, place.offset + len(line) + 1)
+    finally:
+        follower.close()
+    return first, Lane(place.segment.name, place.offset, 0, stamp)
+
+
+def cut_short(life: Life, live: Sequence[TopicPin], lives: Iterable[Life]) -> bool:
+    """Whether a life was closed because it moved to a topic that stands no longer: its tape goes on, in this
+    topic again. `lives`: this source's."""
+    stand = {pin.id for pin in live}
+    return life.closed is not None and any(
+        one.taper == life.taper and one.since == life.closed and one.topic_id not in stand
+        for one in lives
+        if one.moved
+    )
 
 
 def moved(before: Position, to: TopicPin, place: Place) -> Position:

@@ -211,6 +211,14 @@ class _Session:
     def _served(self, found: Position | None) -> list[Lane]:
         first = next(iter(segments(self._folder)), None)
         if found is None:
+            if back := moving.rejoined(self._folder, self._pin, self._own):
+                life, lane = back
+                self._warn(
+                    f"no position tells how far {self._folder} is published: it goes on in {self._pin.name} "
+                    f"from {format_time(life.since)} on, when this collector moved there; what it has of "
+                    "before came into another topic"
+                )
+                return [lane] * (self._pin.partitions + 1)
             name = first.name if first else ""
             return [Lane(name, 0, 0)] * (self._pin.partitions + 1)
         return found.lanes
@@ -330,6 +338,9 @@ class _Session:
         if life not in self._lives:
             self._lives[life] = Life(vendor=self._vendor, src=self._src, since=life, topic_id=self._pin.id)
             meta.put(self._settings, self._lives[life])
+        elif moving.cut_short(self._lives[life], self._live, self._own):
+            self._lives[life] = structs.replace(self._lives[life], closed=None, closing={})
+            meta.put(self._settings, self._lives[life])
         return self._lives[life].since
 
     def _move_at(self, line: bytes, place: Place) -> None:
@@ -387,8 +398,8 @@ class _Session:
                 closing[p] = client.watermarks(self._settings, consumer, self._pin.name, p)[1]
         life = self._lives[self._lines.life]
         if life.closed is None:
-            self._lives[life.since] = structs.replace(life, closed=stamp, closing=closing)
-            meta.put(self._settings, self._lives[life.since])
+            self._lives[life.taper] = structs.replace(life, closed=stamp, closing=closing)
+            meta.put(self._settings, self._lives[life.taper])
 
     def _await(self, done: Callable[[], bool], held: str) -> None:
         """Wait for another publisher of this tape; where it takes long, `held` is told."""
