@@ -9,12 +9,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
 import psutil
 from confluent_kafka import TopicPartition
+from msgspec import structs
 
 from tapedeck import vendors
 from tapedeck.buses.captured import line_of
@@ -112,6 +113,23 @@ def publish_all(settings: Settings, src: int = 1) -> list[str]:
     with publishing(settings, src) as said:
         pass
     return said
+
+
+def shared(settings: Settings, publishers: int) -> Settings:
+    """These settings, with so many publishers to a tape."""
+    vendor = structs.replace(settings.vendor(VENDOR), publishers=publishers)
+    return structs.replace(settings, vendors={**settings.vendors, VENDOR: vendor})
+
+
+@contextmanager
+def all_publishing(settings: Settings, publishers: int) -> Iterator[list[str]]:
+    """So many publishers at work; who leads ends last, as a collector ends them."""
+    said, heard = list[str](), list[list[str]]()
+    with ExitStack() as stack:
+        for part in range(publishers):
+            heard.append(stack.enter_context(publishing(shared(settings, publishers), part=part)))
+        yield said
+    said += [sentence for one in heard for sentence in one]
 
 
 def records(settings: Settings, pin: TopicPin) -> list[list[Records]]:

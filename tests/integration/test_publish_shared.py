@@ -5,45 +5,32 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from urllib.request import urlopen
 
 import pytest
-from msgspec import structs
 
 from tapedeck.errors import BadInput
-from tapedeck.log import meta, topics
+from tapedeck.log import client, growth, meta, topics
+from tapedeck.log.meta import TopicPin
+from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings, Vendor
 from tapedeck.tape import lock, position
 from tests.tapes import (
     VENDOR,
     Running,
     Tape,
+    all_publishing,
+    check_grown,
     check_log,
     messages,
     payloads,
     publish_all,
     publishing,
     records,
+    shared,
     until,
 )
-
-
-def shared(settings: Settings, publishers: int) -> Settings:
-    vendor = structs.replace(settings.vendor(VENDOR), publishers=publishers)
-    return structs.replace(settings, vendors={**settings.vendors, VENDOR: vendor})
-
-
-@contextmanager
-def all_publishing(settings: Settings, publishers: int) -> Iterator[list[str]]:
-    """So many publishers at work; who leads ends last, as a collector ends them."""
-    said, heard = list[str](), list[list[str]]()
-    with ExitStack() as stack:
-        for part in range(publishers):
-            heard.append(stack.enter_context(publishing(shared(settings, publishers), part=part)))
-        yield said
-    said += [sentence for one in heard for sentence in one]
 
 
 def test_two_publish_what_one_would_each_line_once_and_the_life_is_closed_behind_both(
@@ -152,6 +139,104 @@ def test_a_collectors_publishers_are_each_started_again_and_said_goodbye_to(sett
     assert sent <= count <= sent + 20
     assert [life.closed is None for life in meta.read(deck).lives] == [False]
     assert len(list(deck.tape_dir(VENDOR, 1).glob("position*.json"))) == 2
+
+
+def all_in(settings: Settings, publishers: int, pin: TopicPin) -> bool:
+    """Whether each publisher's own word is of this topic."""
+    found = [position.of(settings.tape_dir(VENDOR, 1), part) for part in range(publishers)]
+    return all(one is not None and one.topic_id == pin.id for one in found)
+
+
+def ends(settings: Settings, pin: TopicPin) -> dict[int, int]:
+    places = [(pin.name, p) for p in range(pin.partitions)]
+    return {p: high for (_, p), (_, high) in client.bounds(settings, places).items()}
+
+
+@pytest.mark.parametrize("publishers", [2, 3])
+def test_all_move_at_one_heartbeat_while_the_feed_runs(settings: Settings, publishers: int) -> None:
+    tape, made = Tape(settings), cycle(payloads(500))
+    with all_publishing(settings, publishers):
+        tape.own("heartbeat")
+        tape.take(*(next(made) for _ in range(500)))
+        until(lambda: bool(meta.read(settings).lives), 120)
+        new = growth.grow(settings, VENDOR, 12).live[-1]
+
+        def moved() -> bool:
+            tape.take(*(next(made) for _ in range(5)))
+            tape.own("heartbeat")
+            return all_in(settings, publishers, new)
+
+        until(moved, 120)
+        tape.take(b"rubbish", *(next(made) for _ in range(500)))
+        end = tape.end()
+    old, went_on = meta.read(settings).lives
+    assert (old.closed, went_on.moved, went_on.closed) == (went_on.since, tape.life, end)
+    was = topics.verify(settings, VENDOR).live[0]
+    assert old.closing == ends(settings, was), "behind the last goodbye of all"
+    assert [log[-1].ts_recv for log in messages(settings, was)] == [old.closed] * 4
+    assert went_on.closing == ends(settings, new)
+    count, resent = check_grown(settings)
+    assert resent == 0
+    reading = timeline(VENDOR, settings).between(tape.life, end + 1)
+    assert reading.plan.complete
+    assert reading.count().messages == count
+
+
+def test_one_that_is_far_ahead_when_the_vendor_grows_is_waited_for_and_nothing_comes_twice(
+    settings: Settings,
+) -> None:
+    tape, deck = Tape(settings), shared(settings, 2)
+    tape.take(*payloads(100))
+    tape.own("heartbeat")
+    with all_publishing(settings, 2):
+        pass
+    for seed in range(2, 8):
+        tape.take(*payloads(100, seed=seed))
+        tape.own("heartbeat")
+    with publishing(deck, part=1):
+        pass
+    first, second = (position.of(tape.folder, part) for part in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert second.lanes[1].place > first.lanes[0].place
+    new = growth.grow(settings, VENDOR, 8).live[-1]
+    with all_publishing(settings, 2):
+        until(lambda: (one := position.of(tape.folder, 0)) is not None and one.meeting is not None, 60)
+        tape.take(*payloads(100, seed=8))
+        tape.own("heartbeat")
+        tape.take(*payloads(100, seed=9))
+        tape.own("heartbeat")
+        until(lambda: all_in(settings, 2, new), 60)
+        tape.end()
+    assert check_grown(settings)[1] == 0
+
+
+def test_a_backlog_of_killed_lives_moves_as_one_and_how_many_publish_it_may_change(
+    settings: Settings,
+) -> None:
+    first = Tape(settings)
+    first.take(*payloads(100))
+    with all_publishing(settings, 1):
+        pass
+    growth.grow(settings, VENDOR, 8)
+    first.take(*payloads(200, seed=5))
+    first.writer.close()  # killed before it beat: the next life moves
+    tape = Tape(settings, stamps=first.stamps)
+    tape.take(*payloads(300, seed=2))
+    tape.own("heartbeat")
+    tape.take(*payloads(300, seed=3))
+    with all_publishing(settings, 3):
+        pass
+    growth.grow(settings, VENDOR, 16)
+    tape.own("heartbeat")
+    tape.take(*payloads(300, seed=4))
+    tape.end()
+    with all_publishing(settings, 2):
+        pass
+    count, resent = check_grown(settings)
+    assert (count, resent) == (1200, 0)
+    assert [life.moved for life in meta.read(settings).lives] == [0, 0, tape.life, tape.life]
+    assert [life.closed is None for life in meta.read(settings).lives] == [True, False, False, False]
 
 
 def test_a_publisher_without_a_partition_is_refused_with_what_to_do(settings: Settings) -> None:

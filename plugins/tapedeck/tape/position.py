@@ -41,6 +41,18 @@ class Lane(Struct, frozen=True):
         return Place(named(self.segment) or Segment(0, 0), self.offset)
 
 
+class Meeting(Struct, frozen=True):
+    """What one of several publishers says of leaving for the topic with the id `towards` (`tape.meeting`).
+
+    It stands at the heartbeat of the stamp `at` (UTC ns), with all before it acknowledged, and once it has
+    `left` its goodbye too. Of the one that leads: nobody need stand before `at`.
+    """
+
+    towards: str
+    at: int
+    left: bool = False
+
+
 class Position(Struct, frozen=True, kw_only=True):
     """What Kafka has acknowledged of a tape. `lanes` are the partitions in order, then the quarantine.
 
@@ -52,6 +64,7 @@ class Position(Struct, frozen=True, kw_only=True):
     lanes: list[Lane]
     stamp: int = 0
     counts: dict[str, int] = {}
+    meeting: Meeting | None = None
 
 
 def file_of(part: int) -> str:
@@ -79,6 +92,11 @@ def load(folder: Path) -> Position | None:
     return Position(
         topic_id=found[0].topic_id, lanes=lanes, stamp=min(lane.stamp for lane in lanes), counts=dict(counts)
     )  # fmt: skip
+
+
+def of(folder: Path, part: int) -> Position | None:
+    """What one publisher's file says; None where there is none."""
+    return _read(folder / file_of(part))
 
 
 def forget(folder: Path, parts: int) -> None:

@@ -11,19 +11,19 @@ from tapedeck import metrics, vendors
 from tapedeck.clock import Clock
 from tapedeck.errors import Mismatch, Unavailable
 from tapedeck.log import client, meta, quarantine, topics
-from tapedeck.log.meta import Life
+from tapedeck.log.meta import Life, TopicPin
 from tapedeck.log.produce import Outbox, Target, value_limits
 from tapedeck.log.watching import Identity, MetaChanges
 from tapedeck.metrics import Show, unheard
 from tapedeck.settings import Settings
 from tapedeck.slices import format_time
-from tapedeck.tape import alone, lock, moving, position, retention
+from tapedeck.tape import alone, lock, meeting, moving, position, retention
 from tapedeck.tape.canonical import Canonical
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Chunk, Follower
 from tapedeck.tape.latency import Latency
 from tapedeck.tape.lines import Lines
-from tapedeck.tape.position import Lane, Ledger, Position
+from tapedeck.tape.position import Lane, Ledger, Meeting, Position
 from tapedeck.tape.segment import Place, heartbeat_of, segments, stamp_of
 from tapedeck.tape.share import Share
 from tapedeck.tape.skew import Skew
@@ -165,6 +165,7 @@ class _Session:
         self._next_alarm = now
         self._saved: Position | None = None
         self._moved = False
+        self._meeting: Meeting | None = None
 
     def run(self) -> None:
         """Publish until it is time to end and the tape has no more, and all is acknowledged."""
@@ -349,15 +350,8 @@ class _Session:
         if beat is None:
             return
         stamp, connected = beat
-        if self._share.parts > 1:
-            self._alarm(
-                f"{self._vendor} has grown, and several publishers of one tape stay in {self._pin.name}: "
-                f"begin this collector again with vendors.{self._vendor}.publishers = 1, until `tapedeck "
-                f"topics {self._vendor}` shows it in {self._live[-1].name}, then with as many as before"
-            )
-            return
-        there = moving.destination(self._live, self._own, self._pin, lines.life)
-        if there is None or stamp < there[1]:
+        there = self._goes_on(stamp, place)
+        if there is None:
             return
         pin, since = there[0], there[1] or stamp
         self._mark(place)
@@ -366,19 +360,78 @@ class _Session:
         if not there[1]:
             life = Life(vendor=self._vendor, src=self._src, since=since, topic_id=pin.id, moved=lines.life)
             meta.put(self._settings, life)
-        if self._lives[lines.life].closed is None:
+        if not self._share.leads or self._lives[lines.life].closed is None:
             lines.beat(since, closing=True, connected=connected)
-            self._close_life(since, place)
-        self._moved = True
-        position.save(self._folder, moving.moved(before, pin, place))
+            self._close_life(since, place, Meeting(pin.id, since, left=True))
+        if self._share.leads:
+            self._moved = True
+            position.save(self._folder, moving.moved(before, pin, place))
+        else:
+            self._await(
+                lambda: meeting.has_moved(self._folder, pin), f"the first publisher is not in {pin.name} yet"
+            )
+            self._moved = True
         self._warn(
             f"{self._vendor} has grown: publishing goes on in {pin.name}, from {format_time(since)} on"
         )
         raise _Moved
 
-    def _close_life(self, stamp: int, behind: Place) -> None:
+    def _goes_on(self, stamp: int, place: Place) -> tuple[TopicPin, int] | None:
+        """Where publishing goes on from the heartbeat of that stamp and place on, and the stamp of the move,
+        0 where none is entered yet; None: it stays. Several publishers wait for each other (`tape.meeting`).
+        """
+        there = self._destination()
+        if self._share.leads:
+            if there is None or stamp < there[1] or not (there[1] or self._all_leave(there[0], stamp, place)):
+                return None
+            return there
+        while there is not None and not there[1]:
+            if meeting.excused(self._folder, self._pin, there[0], stamp):
+                return None
+            self._stand(there[0], stamp, place)
+            there = self._destination()
+        return there if there is not None and stamp >= there[1] else None
+
+    def _destination(self) -> tuple[TopicPin, int] | None:
+        return moving.destination(self._live, self._own, self._pin, self._lines.life)
+
+    def _all_leave(self, to: TopicPin, stamp: int, place: Place) -> bool:
+        """Whether all publishers of the tape can leave the topic at this heartbeat; the one that leads waits
+        for those that have yet to come, and passes it by where one is further."""
+        if self._meeting is not None and self._meeting.towards == to.id and stamp < self._meeting.at:
+            return False
+        self._mark(place)
+        called: int | None = stamp
+
+        def come() -> bool:
+            nonlocal called
+            called = meeting.called_for(self._folder, self._share, self._pin, to, stamp, place)
+            return called is not None or self._destination() != (to, 0)
+
+        where = f"{format_time(stamp)}, where all move to {to.name}"
+        self._await(come, f"another publisher has not come to {where}, yet")
+        if called == stamp:
+            return True
+        if called is not None:
+            self._meeting = Meeting(to.id, called)
+            self._save()
+        return False
+
+    def _stand(self, to: TopicPin, stamp: int, place: Place) -> None:
+        """Wait at a heartbeat until who leads has said where all leave, or that nobody need stand there."""
+        self._mark(place)
+        self._outbox.drain()
+        self._meeting = Meeting(to.id, stamp)
+        self._save()
+        self._await(
+            lambda: self._destination() != (to, 0) or meeting.excused(self._folder, self._pin, to, stamp),
+            f"the first publisher has not said yet whether all move to {to.name} at {format_time(stamp)}",
+        )
+
+    def _close_life(self, stamp: int, behind: Place, left: Meeting | None = None) -> None:
         """Enter the end of a life in md.meta once its closing heartbeat, which ends at the place `behind`, is
-        acknowledged everywhere: who leads waits for the others' positions to be there.
+        acknowledged everywhere: who leads waits for the others' positions to be there, or where it ends by a
+        move for their word that they have `left`.
 
         The tape's position does not pass the closing heartbeat before that.
         """
@@ -386,12 +439,16 @@ class _Session:
         self._outbox.drain()
         if not self._share.leads:
             self._mark(behind)
+            self._meeting = left or self._meeting
             self._save()
             return
-        self._await(
-            lambda: self._all_at(behind),
-            f"another publisher has not published the goodbye of {format_time(stamp)} yet",
-        )
+
+        def said() -> bool:
+            if left is None:
+                return self._all_at(behind)
+            return meeting.all_have_left(self._folder, self._share, self._pin, left)
+
+        self._await(said, f"another publisher has not published the goodbye of {format_time(stamp)} yet")
         closing = {}
         with client.consumer(self._settings) as consumer:
             for p in range(self._pin.partitions):
@@ -464,7 +521,9 @@ class _Session:
         """Keep what Kafka has acknowledged; gives it."""
         lanes = self._ledger.lanes(self._outbox.acknowledged)
         counts = {**self._lines.counts, "times Kafka's queue was full": self._outbox.times_full}
-        new = Position(topic_id=self._pin.id, lanes=lanes, stamp=self._ledger.stamp, counts=counts)
+        new = Position(
+            topic_id=self._pin.id, lanes=lanes, stamp=self._ledger.stamp, counts=counts, meeting=self._meeting
+        )  # fmt: skip
         if new != self._saved and not self._moved:
             position.save(self._folder, new, self._share.part)
             if self._saved is None and self._share.leads:
