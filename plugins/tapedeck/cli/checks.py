@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +31,9 @@ def gaps(vendor: str, start: str, end: str, as_json: bool) -> int:
     \b
     Reasons: upstream (no source ever saw it), collector (none was listening), publish (taped, not in the
     log), expired (deleted by Kafka), quarantine (refused), writer (in the log, not in Arctic: see reconcile).
-    Exit status 1 where something is found; it is kept: `tapedeck findings`.
+    Exit status 1 where something is found; it is kept: `tapedeck findings`. "repeated" (in --json
+    "duplicates") are messages whose seq had come before and that are kept, as a source sent them twice; what
+    `cat --count` calls duplicates is left out.
 
     \b
     Examples:
@@ -41,7 +44,7 @@ def gaps(vendor: str, start: str, end: str, as_json: bool) -> int:
 
     with progress_of("partitions") as progress:
         report = doors.gaps(vendor, start, end, progress=progress)
-    return _show(report, as_json)
+    return _show(report, as_json, {"duplicates": "repeated"})
 
 
 @click.command()
@@ -201,8 +204,8 @@ def _compared(vendor: str, start: str, end: str, what: str, symbol: str | None, 
     return 1 if found.differ else 0
 
 
-def _show(report: Report, as_json: bool) -> int:
-    """A report, and the exit status that it stands for."""
+def _show(report: Report, as_json: bool, words: Mapping[str, str] | None = None) -> int:
+    """A report, and the exit status that it stands for. `words`: counts that are not called by their name."""
     status = 0 if report.verdict == "pass" else 1
     if as_json:
         click.echo(json.dumps(report.to_json()))
@@ -210,7 +213,8 @@ def _show(report: Report, as_json: bool) -> int:
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     click.echo(report.headline)
-    counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in report.counts.items() if n)
+    names = {name: name.replace("_", " ") for name in report.counts} | dict(words or {})
+    counts = ", ".join(f"{names[name]} {n:,}" for name, n in report.counts.items() if n)
     if counts:
         click.echo(counts)
     if report.findings:
