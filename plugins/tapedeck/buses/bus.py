@@ -58,6 +58,12 @@ class Venue(Protocol):
     def websocket_images(self, symbols: Sequence[str], url: str) -> list[Image]:
         """What to ask for over HTTP on each connection to that URL."""
 
+    def image_wanted(self, first: bytes) -> bool:
+        """Whether a stream that begins with that payload lacks an image."""
+
+    def websocket_refusal(self, payload: bytes) -> str:
+        """Why the venue will send nothing over this connection; empty where it does not say so."""
+
     def image_reaches(self, answer: bytes, first: bytes) -> bool:
         """Whether an answer is an image that the stream's first payload goes on from."""
 

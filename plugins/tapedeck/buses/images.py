@@ -29,9 +29,9 @@ Put = Callable[["Images", bytes], None]
 class Images:
     """Asks for the images of one connection, one after another, in a thread of its own.
 
-    An image is asked for when its stream has begun, and again where it is older than the stream's first
-    change, or where no answer comes: the venue's `Retry-After` is heeded, else pauses double up to a minute.
-    `put` is given each answer as a payload.
+    An image is asked for when its stream has begun, unless that was with an image, and again where it is
+    older than the stream's first change, or where no answer comes: the venue's `Retry-After` is heeded, else
+    pauses double up to a minute. `put` is given each answer as a payload.
     """
 
     def __init__(
@@ -75,6 +75,9 @@ class Images:
                     image, first = self._begun.get(timeout=0.05)
                 except queue.Empty:
                     continue
+            if not self._venue.image_wanted(first):
+                self._left -= 1
+                continue
             why, pause = self._ask(image, first, tries)
             if why:
                 self.trouble = why if not self._closing.is_set() else ""

@@ -94,6 +94,9 @@ class WebsocketBus(Listener):
                     images.see(payload)
                 for text in venue.websocket_reply(payload, self._symbols):
                     connection.send(text)
+                if why := venue.websocket_refusal(payload):
+                    self._heard = False  # so that it is not asked again at once, and again
+                    raise Lost(why)
 
     def _next(self, connection: ClientConnection) -> bytes:
         """The next payload. Raises TimeoutError where none comes for too long, pings notwithstanding."""

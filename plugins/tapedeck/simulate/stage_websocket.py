@@ -22,8 +22,8 @@ from tapedeck.vendors import Vendor
 class WebsocketStage:
     """Bound at `ws://host:port`; every connection is sent all that is played, whatever it asks for.
 
-    A request of a book's image (`…/depth?symbol=…`, as Binance has it) is answered with the best prices that
-    were played last and the sequence of the last change: its rest is not known here.
+    A request of a book's image (Binance's `…/depth?symbol=…`, OKX's `…/market/books?instId=…`) is answered
+    with the best prices that were played last and the sequence of the last change: its rest is unknown here.
     """
 
     def __init__(self, url: str, vendor: Vendor) -> None:
@@ -85,12 +85,21 @@ class WebsocketStage:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         parts = urlsplit(request.path)
-        if not parts.path.endswith("/depth"):
+        asked = parse_qs(parts.query)
+        if parts.path.endswith("/depth"):
+            seq, bids, asks = self._image("".join(asked.get("symbol", [])))
+            image: dict[str, object] = {"lastUpdateId": seq, "bids": bids, "asks": asks}
+        elif parts.path.endswith("/market/books"):
+            seq, bids, asks = self._image("".join(asked.get("instId", [])))
+            now = str(time.time_ns() // 1_000_000)
+            book = {"asks": asks, "bids": bids, "ts": now, "seqId": seq}
+            image = {"code": "0", "msg": "", "data": [book]}
+        else:
             return None
-        symbol = "".join(parse_qs(parts.query).get("symbol", []))
-        return connection.respond(HTTPStatus.OK, msgspec.json.encode(self._image(symbol)).decode())
+        return connection.respond(HTTPStatus.OK, msgspec.json.encode(image).decode())
 
-    def _image(self, symbol: str) -> dict[str, object]:
+    def _image(self, symbol: str) -> tuple[int, list[tuple[str, str]], list[tuple[str, str]]]:
+        """The last sequence, and the best bid and offer."""
         bids, asks, seq = list[tuple[str, str]](), list[tuple[str, str]](), 0
         for payload in list(self._last.values()):
             for said in self._vendor.normalise(payload, 1, 1):
@@ -98,4 +107,4 @@ class WebsocketStage:
                     bids, asks = [(str(said.bid), str(said.bid_size))], [(str(said.ask), str(said.ask_size))]
                 elif isinstance(said, Book) and said.symbol == symbol:
                     seq = max(seq, said.seq)
-        return {"lastUpdateId": seq, "bids": bids, "asks": asks}
+        return seq, bids, asks

@@ -43,6 +43,7 @@ BROKEN = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 
 T = TypeVar("T")
 _INDEX = re.compile(r"\[\d+\]")
+_NO_TIME = re.compile(r"0001-01-01T00:00:00(\.0{1,9})?Z", re.ASCII)
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -113,11 +114,12 @@ def each(parts: Iterable[Any], say: Callable[[Any, int], Normalised], recv_ns: i
 
 
 def nanoseconds(text: str) -> int:
-    """Nanoseconds since the epoch of an RFC 3339 time with a zone, exact to nine digits; 0 for no text.
+    """Nanoseconds since the epoch of an RFC 3339 time with a zone, exact to nine digits; 0 for no text, and
+    for the year 1 in UTC, by which Go says that there is no time.
 
     Raises Unsound for anything else.
     """
-    if not text:
+    if not text or _NO_TIME.fullmatch(text):
         return 0
     match = _RFC3339.fullmatch(text)
     if match is None:

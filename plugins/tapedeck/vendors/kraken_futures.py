@@ -4,7 +4,11 @@ Formats: https://docs.kraken.com/api/docs/futures-api/websocket/book and …/tra
 Numbers are JSON numbers, times ms. A `book` payload changes one level, and `seq` counts its product's
 changes up by one from the snapshot's; trades have a count of their own. Both begin anew with the venue's
 engine. `ticker_lite` has neither sizes nor a time. On subscribing the venue repeats the last hundred
-trades as `trade_snapshot`.
+trades as `trade_snapshot`, the newest first.
+
+Checked field by field against those pages and against frames that others recorded of the feed in 2021, 2023
+and August and September 2026 (nautilus_trader's and cryptofeed's among them). What tardis-node's recordings
+since 2019 also hold is read: books without a time, and quantities below 0, which take a level out.
 """
 
 from __future__ import annotations
@@ -31,10 +35,10 @@ class Match(Said, tag="trade", gc=False):
     """A trade: a fill, a liquidation, a termination or a block. `side` is the taker's."""
 
     side: Side
-    seq: Id
     time: Millis
     qty: Number
     price: Number
+    seq: Id = 0
 
     def message(self, recv_ns: int, src: int) -> Trade:
         """The trade, chained by its count."""
@@ -57,7 +61,7 @@ class TickerLite(Said, tag="ticker_lite", kw_only=True, gc=False):
 class Ticker(TickerLite, tag="ticker", kw_only=True, gc=False):
     """Best bid and offer with their sizes."""
 
-    time: Millis
+    time: Millis = 0
     bid_size: NumberOrNone = None
     ask_size: NumberOrNone = None
 
@@ -79,14 +83,16 @@ class Level(Struct, gc=False):
 class Snapshot(Said, tag="book_snapshot", gc=False):
     """The whole image of a book."""
 
-    timestamp: Millis
-    seq: Id
     bids: list[Level]
     asks: list[Level]
+    seq: Id = 0
+    timestamp: Millis = 0
 
     def message(self, recv_ns: int, src: int) -> Book:
         """The image."""
-        bids, asks = ([(level.price, level.qty) for level in side] for side in (self.bids, self.asks))
+        bids, asks = (
+            [(level.price, max(level.qty, 0.0)) for level in side] for side in (self.bids, self.asks)
+        )
         return Book(self.product_id, self.timestamp * NS_OF_MS, recv_ns, self.seq, 0, src, 1, bids, asks)
 
 
@@ -94,14 +100,14 @@ class Change(Said, tag="book", gc=False):
     """A change of one level of a book; a quantity of 0 takes it out."""
 
     side: Side
-    seq: Id
     price: Number
     qty: Number
-    timestamp: Millis
+    seq: Id = 0
+    timestamp: Millis = 0
 
     def message(self, recv_ns: int, src: int) -> Book:
         """The change, chained by its count."""
-        seq, event, level = self.seq, self.timestamp * NS_OF_MS, [(self.price, self.qty)]
+        seq, event, level = self.seq, self.timestamp * NS_OF_MS, [(self.price, max(self.qty, 0.0))]
         bids, asks = (level, []) if self.side == "buy" else ([], level)
         return Book(self.product_id, event, recv_ns, seq, seq and seq - 1, src, 0, bids, asks)
 

@@ -2,13 +2,19 @@
 
 Format: "WebSocket API Protocol Specification" (tr_json2), developers.lseg.com, Websocket API; domain
 MarketPrice. A payload is one message or an array of them. `Fields` hold what changed: numbers are kept;
-text (times, enumerations, "NaN" too), blanks (null) and containers stay on the tape, counted by name. Names
-are the field dictionary's; the few that begin with a digit get an F before it (52WK_HIGH → F52WK_HIGH).
+text (times, enumerations, and a Real's "NaN", "Inf" and "-Inf"), blanks (null) and containers stay on the
+tape, counted by name; what a consumer ripples (an older price into the field behind it) is not filled in.
+Names are the field dictionary's; the few that begin with a digit get an F before it (52WK_HIGH →
+F52WK_HIGH). A state that a Refresh leaves out is open and well.
 
 `SeqNumber` rises within an item by leaps and begins anew after 16 bits: not chained. A Refresh bears that
 of the state which it shows, so it has no seq of its own. No message says its time with a date.
 The bus is the site's own distribution server: `websocket:ws://user@host:15000`. The token login of LSEG's
 cloud is not spoken here.
+
+Checked against the specification's tables of messages, primitive types and MarketPrice (as LSEG's site has
+them), LSEG's own examples (Refinitiv/websocket-api) for login, batches and pings, and messages that users
+quote in LSEG's forum for states: a service that is down, a name that redirects, a login that is refused.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ MOST_NAMES = 65_536
 """How many names are counted each by itself; the dictionary has some ten thousand."""
 ITEMS_A_REQUEST = 1000
 MARKET_PRICE, LOGIN = ("MarketPrice", 6), ("Login", 1)
+REFUSED = "the venue refused the login"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -117,6 +124,21 @@ class LsegVendor(Vendor):
                 answers += _requests(symbols)
         return answers
 
+    def websocket_refusal(self, payload: bytes) -> str:
+        """See `Vendor.websocket_refusal`: a login that is refused, though pings may go on."""
+        if b'"Login"' not in payload:
+            return ""
+        try:
+            parts = [_one(part) if isinstance(part, Raw) else part for part in _parts(payload)]
+        except BROKEN:
+            return ""
+        return REFUSED if any(said.Domain in LOGIN and _refused(said) for said in parts) else ""
+
+
+def _refused(said: Said) -> bool:
+    """Whether a message of the domain Login ends the stream."""
+    return said.State is not None and said.State.Stream not in ("", "Open", "NonStreaming")
+
 
 def _parts(payload: bytes) -> list[Any]:
     """Its messages, some of them raw where one is broken."""
@@ -132,7 +154,7 @@ def _say(said: Said, recv_ns: int, src: int, symbol: str | None) -> Normalised:
     if kind not in ("Refresh", "Update", "Status"):
         return [Refusal(ERROR if kind == "Error" else "no such type: only Refresh, Update, Status are read")]
     if said.Domain in LOGIN:
-        return [Chatter(f"Login {kind}")]
+        return [Refusal(REFUSED) if _refused(said) else Chatter(f"Login {kind}")]
     if said.Domain not in MARKET_PRICE:
         return [Refusal("no such domain: only MarketPrice is read")]
     name = said.Key.Name if said.Key else None

@@ -112,7 +112,7 @@ class PushVendor(Vendor):
         if event in self._chatter:
             return Chatter(event)
         read = ", ".join(sorted(self._channels))
-        return Refusal(ERROR if event == "error" else f"payload is of no channel that is read: {read}")
+        return Refusal(ERROR if "error" in event else f"payload is of no channel that is read: {read}")
 
 
 def _channel(part: Any) -> Channel:

@@ -69,7 +69,7 @@ class TaggedVendor(Vendor):
             return Refusal(why(e))
         if word in self._chatter:
             return Chatter(word)
-        if word in ("error", "alert"):
+        if word in ("error", "alert") or word.endswith("_failed"):
             return Refusal(ERROR)
         if word in self._read:
             return Refusal(why(error))

@@ -80,6 +80,16 @@ class Vendor(Protocol):
         changes alone. Each is asked for once its stream (`stream_of`) has begun."""
         return []
 
+    def image_wanted(self, first: bytes) -> bool:
+        """Whether a stream that begins with that payload (empty: it said nothing) lacks an image. Must never
+        raise on content."""
+        return True
+
+    def websocket_refusal(self, payload: bytes) -> str:
+        """Why the venue will send nothing over this connection, by its own word in that payload; empty where
+        it says nothing of the sort. Must never raise on content."""
+        return ""
+
     def image_reaches(self, answer: bytes, first: bytes) -> bool:
         """Whether an answer is an image that `first` goes on from, its stream's first payload (empty: none
         came). Must never raise on content."""

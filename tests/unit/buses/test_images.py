@@ -1,4 +1,4 @@
-"""Binance's books begin with an image asked for over HTTP: a local venue speaks both on one port."""
+"""Books that begin with an image asked for over HTTP: a local venue speaks both on one port."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Venue:
         )
 
     def http(self, connection: ServerConnection, request: Request) -> Response | None:
-        if "/depth?" not in request.path:
+        if not self.asks_for_a_book(request.path):
             return None
         self.asked.append(request.path)
         status, body = self.answer(len(self.asked))
@@ -54,6 +54,10 @@ class Venue:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             response.headers["Retry-After"] = "1"
         return response
+
+    @staticmethod
+    def asks_for_a_book(path: str) -> bool:
+        return "/depth?" in path
 
     def stream(self, connection: ServerConnection) -> None:
         connection.send(self.change(10, 12, 9))
@@ -63,9 +67,33 @@ class Venue:
         stay(connection)
 
 
+class OkxVenue(Venue):
+    """Another that does so: `action` is what its book begins with."""
+
+    action = "update"
+
+    def change(self, first: int, last: int, prev: int) -> str:
+        action = self.action if last == 12 else "update"
+        data = {"asks": [], "bids": [["1.5", "2", "0", "1"]], "ts": "5", "seqId": last,
+                "prevSeqId": -1 if action == "snapshot" else prev}  # fmt: skip
+        return json.dumps(
+            {"arg": {"channel": "books", "instId": self.symbol}, "action": action, "data": [data]}
+        )
+
+    @staticmethod
+    def asks_for_a_book(path: str) -> bool:
+        return path.startswith("/api/v5/market/books?")
+
+
+class OkxVenueOfOld(OkxVenue):
+    """One that pushes images."""
+
+    action = "snapshot"
+
+
 @contextmanager
-def venue(symbol: str, answer: Answer) -> Iterator[Venue]:
-    made = Venue(symbol, answer)
+def venue(symbol: str, answer: Answer, kind: type[Venue] = Venue) -> Iterator[Venue]:
+    made = kind(symbol, answer)
     with serve(made.stream, "127.0.0.1", 0, process_request=made.http, close_timeout=1) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         made.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
@@ -117,6 +145,37 @@ def test_one_older_than_the_streams_first_change_is_asked_for_again() -> None:
         assert len(made.asked) == 2
 
 
+def okx_image(seq: int, code: str = "0") -> dict[str, Any]:
+    book = {"asks": [["1.6", "1", "0", "1"]], "bids": [["1.5", "2", "0", "1"]], "ts": "5", "seqId": seq}
+    return {"code": code, "msg": "", "data": [book] if code == "0" else []}
+
+
+def test_okx_is_asked_for_books_that_begin_without_an_image_until_it_is_new_enough() -> None:
+    answers = [okx_image(0, "50011"), okx_image(8), okx_image(14)]
+    with (
+        venue("BTC-USDT", lambda n: (200, answers[n - 1]), OkxVenue) as made,
+        hearing(made, "okx") as bus,
+    ):
+        first, whole = books("okx", hear(bus, 2))
+        made.go.set()
+        after = books("okx", hear(bus, 2))
+        assert made.asked == ["/api/v5/market/books?instId=BTC-USDT&sz=400"] * 3
+    assert (first.prev, first.snapshot) == (9, 0)
+    assert whole == Book("BTC-USDT", 5_000_000, 100, 14, 0, 1, 1, [(1.5, 2.0)], [(1.6, 1.0)])
+    assert [(b.prev, b.seq) for b in after] == [(12, 15), (15, 20)]
+
+
+def test_okx_is_not_asked_for_a_book_that_it_has_sent_whole() -> None:
+    with venue("A", lambda _: (200, okx_image(14)), OkxVenueOfOld) as made, hearing(made, "okx") as bus:
+        made.go.set()
+        assert [b.snapshot for b in books("okx", hear(bus, 3))] == [1, 0, 0]
+        images = bus._images
+        assert images is not None
+        while images._left:
+            bus.wait(10)
+        assert made.asked == []
+
+
 def test_a_venue_that_refuses_is_told_and_asked_again_and_the_stream_goes_on_meanwhile() -> None:
     with (
         venue("BTCUSDT", lambda n: (429, {}) if n == 1 else (200, image(20))) as made,
@@ -152,7 +211,24 @@ def test_the_venues_own_hosts_are_asked_where_they_answer_over_http() -> None:
         vendor, symbol = vendors.get(name), MARKETS[name][0]
         [asked] = vendor.websocket_images([symbol], vendor.websocket_url([symbol]))
         assert asked.url == url
+        assert vendor.image_wanted(b"")
         assert vendors.get("binance_usdm").websocket_images([symbol], "wss://h/stream?streams=a@trade") == []
+
+    okx = vendors.get("okx")
+    [asked] = okx.websocket_images(["BTC-USDT"], okx.websocket_url(["BTC-USDT"]))
+    assert asked.url == "https://www.okx.com/api/v5/market/books?instId=BTC-USDT&sz=400"
+    assert okx.image_wanted(b"")
+    assert okx.image_wanted(b"rubbish")
+
+
+def test_no_answer_and_no_stream_makes_okx_fail() -> None:
+    okx = vendors.get("okx")
+    for answer in (b"", b"[]", b'{"code":"0","data":[]}', b"\xff", b"[" * 100_000):
+        for first in (b"", *samples("okx")):
+            assert not okx.image_reaches(answer, first)
+    good = json.dumps(okx_image(5)).encode()
+    assert not okx.image_reaches(good, b"rubbish")
+    assert okx.image_reaches(good, b"")
 
 
 def test_no_answer_and_no_stream_makes_a_vendor_fail() -> None:

@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 
 from tapedeck import buses, vendors
 from tapedeck.buses.websocket import WebsocketBus
-from tests.unit.buses.hearing import hear
+from tests.unit.buses.hearing import hear, hear_changes
 from tests.unit.buses.test_websocket import Handler, stay, venue
 
 
@@ -82,6 +82,31 @@ def test_lseg_is_asked_for_its_items_once_it_has_accepted_the_login_and_gets_its
     assert (login["Domain"], login["Key"]["Name"]) == ("Login", "trader")
     assert items == {"ID": 2, "Key": {"Name": ["EUR="]}}
     assert pong == {"Type": "Pong"}
+
+
+def test_a_login_that_is_refused_ends_the_connection_and_is_tried_again_less_and_less_often() -> None:
+    refused = {
+        "ID": 1, "Type": "Status", "Domain": "Login",
+        "State": {"Stream": "Closed", "Data": "Suspect", "Text": "Already pending login."},
+    }  # fmt: skip
+    logins: list[str] = []
+
+    def handler(connection: ServerConnection) -> None:
+        logins.append(str(connection.recv(10)))
+        connection.send('[{"Type":"Ping"}]')
+        connection.send(json.dumps([refused]))
+        stay(connection)
+
+    with lseg_server(handler) as url:
+        bus = WebsocketBus(f"{url}/x", vendors.get("lseg"), ["EUR="], first=0.01, longest=0.02)
+        try:
+            told = hear_changes(bus, 4)
+            assert [one.connected for one in told] == [True, False, True, False]
+            assert {one.why for one in told if not one.connected} == {"the venue refused the login"}
+            assert not bus._heard, "or the next try would come at once"
+        finally:
+            bus.close()
+    assert len(logins) >= 2
 
 
 @contextmanager

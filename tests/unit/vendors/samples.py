@@ -62,6 +62,7 @@ SAID: dict[str, list[Any]] = {
         _okx("books", _DEPTH | {"prevSeqId": -1}, action="snapshot"),
         _okx("books", _DEPTH, action="update"),
         _okx("books", _DEPTH | {"seqId": 3}, action="update"),
+        _okx("books over HTTP", {"code": "0", "msg": "", "data": [_DEPTH]}),
     ],
     "kraken_futures": [
         KRAKEN | {"feed": "trade", "side": "sell", "type": "fill", "time": 5, "qty": 440, "price": 34893.5},

@@ -89,6 +89,8 @@ def test_an_update_of_level_2_is_one_book_change_with_both_sides_in_their_order(
         ("2021-03-21T03:47:27.112041999Z", 1_616_298_447_112_041_999),
         ("2021-03-21T05:17:27.000000001+01:30", 1_616_298_447_000_000_001),
         ("1970-01-01T00:00:00Z", 0),
+        ("0001-01-01T00:00:00.000000Z", 0),
+        ("0001-01-01T00:00:00Z", 0),
     ],
 )
 def test_every_digit_of_a_time_is_kept(text: str, ns: int) -> None:
@@ -102,7 +104,7 @@ def test_every_digit_of_a_time_is_kept(text: str, ns: int) -> None:
     [
         "2021-03-21T03:47:27", "2021-03-21T03:47:27.1234567890Z", "2021-02-30T03:47:27Z", "1616298447", "5m",
         "2021-03-21 03:47:27Z", "1969-12-31T23:59:59Z", "2262-04-11T23:47:16.854775808Z",
-        "9999-01-01T00:00:00Z", "2021-03-21T03:47:27.١Z",
+        "9999-01-01T00:00:00Z", "2021-03-21T03:47:27.١Z", "0001-01-01T00:00:01Z", "0001-01-01T00:00:00",
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
@@ -114,7 +116,11 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("payload", "name"),
     [
-        (b'{"type":"subscriptions","channels":[{"name":"matches","product_ids":["A"]}]}', "subscriptions"),
+        (
+            b'{"type":"subscriptions","channels":[{"name":"level2_50","product_ids":["BTC-USD"],'
+            b'"account_ids":null},{"name":"matches","product_ids":["BTC-USD"],"account_ids":null}]}',
+            "subscriptions",
+        ),
         (
             b'{"type":"heartbeat","sequence":90,"last_trade_id":20,"product_id":"BTC-USD",'
             b'"time":"2014-11-07T08:19:28.464459Z"}',

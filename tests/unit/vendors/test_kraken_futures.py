@@ -81,6 +81,15 @@ def test_a_book_begins_with_a_snapshot_and_its_changes_count_up_from_there() -> 
     ]
 
 
+def test_what_is_left_out_is_not_known_and_less_than_nothing_takes_a_level_out() -> None:
+    change = b'{"feed":"book","product_id":"PI_XBTUSD","side":"buy","price":39080.5,"qty":-1.0}'
+    assert kraken.normalise(change, RECV, 9) == [Book("PI_XBTUSD", 0, RECV, 0, 0, 9, 0, [(39080.5, 0.0)], [])]
+    image = b'{"feed":"book_snapshot","product_id":"A","seq":7,"bids":[{"price":1,"qty":-2}],"asks":[]}'
+    assert kraken.normalise(image, RECV, 9) == [Book("A", 0, RECV, 7, 0, 9, 1, [(1.0, 0.0)], [])]
+    quote = b'{"feed":"ticker","product_id":"A","bid":1.5,"ask":2.5}'
+    assert kraken.normalise(quote, RECV, 9) == [Quote("A", 0, RECV, 0, 0, 9, 1.5, 2.5)]
+
+
 @pytest.mark.parametrize(
     ("payload", "name"),
     [
@@ -88,6 +97,8 @@ def test_a_book_begins_with_a_snapshot_and_its_changes_count_up_from_there() -> 
         (b'{"event":"subscribed","feed":"ticker","product_ids":["PI_XBTUSD"]}', "subscribed"),
         (b'{"event":"subscribed ","feed":"trade","product_ids":["PI_XBTUSD"]}', "subscribed"),
         (b'{"feed":"heartbeat","time":1534262350627}', "heartbeat"),
+        (b'{"event":"pong"}', "pong"),
+        (b'{"event":"unsubscribed","feed":"book","product_ids":["PI_XBTUSD"]}', "unsubscribed"),
     ],
 )
 def test_what_is_no_market_data_is_counted(payload: bytes, name: str) -> None:
@@ -99,7 +110,7 @@ def test_what_is_no_market_data_is_counted(payload: bytes, name: str) -> None:
     [
         (b'{"event":"error","message":"Invalid product id"}', "answered with an error"),
         (b'{"event":"alert","message":"Bad request"}', "answered with an error"),
-        (b'{"event":"subscribed_failed","feed":"book"}', "none of those that are read"),
+        (b'{"event":"subscribed_failed","feed":"book"}', "answered with an error"),
         (b'{"feed":"open_orders","order":{}}', "none of those that are read: book, book_snapshot, ticker"),
         (TRADE.replace(b"1786046342957", b"1786046342957000"), "Expected `int` <= 9223372036854 - at"),
         (TRADE.replace(b"64401.0", b"NaN"), "not JSON"),

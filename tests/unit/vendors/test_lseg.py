@@ -33,6 +33,13 @@ LOGIN: dict[str, Any] = {
     "Domain": "Login", "Elements": {"MaxMsgSize": 65535, "PingTimeout": 30}, "ID": 1, "Key": {"Name": "root"},
     "State": {"Data": "Ok", "Stream": "Open", "Text": "Login accepted by host ads1."}, "Type": "Refresh",
 }  # fmt: skip
+REFUSED: dict[str, Any] = {
+    "ID": 1, "Type": "Status", "Domain": "Login", "Key": {"Name": "root"},
+    "State": {
+        "Stream": "Closed", "Data": "Suspect", "Code": "UsageError",
+        "Text": "Login rejected. Already pending login.",
+    },
+}  # fmt: skip
 
 
 def say(*parts: Any, symbol: str | None = None) -> list[Any]:
@@ -87,6 +94,10 @@ def test_a_status_is_a_status_and_so_is_a_state_that_is_not_well() -> None:
     }  # fmt: skip
     text = "Closed Suspect NotFound: **The record could not be found"
     assert say(closed) == [Status("NONE.X", 0, RECV, 0, 0, 9, 0, text)]
+    text = "Redirected Suspect: Stream redirect for item: TEST.BK"
+    state = {"Stream": "Redirected", "Data": "Suspect", "Text": "Stream redirect for item: TEST.BK"}
+    said = {"ID": 5, "Type": "Status", "Key": {"Service": "ELEKTRON_DD", "Name": "TEST1.BK"}, "State": state}
+    assert say(said) == [Status("TEST1.BK", 0, RECV, 0, 0, 9, 0, text)], "it names the new one"
     stale = UPDATE | {"Type": "Refresh", "State": {"Stream": "Open", "Data": "Suspect", "Text": "line down"}}
     fields, status, counted = say(stale)
     assert (fields.seq, fields.ts_recv) == (0, RECV)
@@ -100,6 +111,10 @@ def test_a_status_is_a_status_and_so_is_a_state_that_is_not_well() -> None:
         ({"Type": "Ping"}, ["Ping"]),
         (LOGIN, ["Login Refresh"]),
         (LOGIN | {"Domain": 1}, ["Login Refresh"]),
+        (
+            {"ID": 1, "Type": "Status", "Domain": "Login", "State": {"Stream": "Open", "Data": "Suspect"}},
+            ["Login Status"],
+        ),
         (
             {"ID": 2, "Type": "Status", "State": {"Data": "Ok", "Stream": "Closed", "Text": "3 items"}},
             ["Status of a request"],
@@ -118,6 +133,7 @@ def test_what_is_no_market_data_is_counted(said: dict[str, Any], names: list[str
     ("said", "why"),
     [
         ({"ID": 0, "Type": "Error", "Text": "JSON Parsing Error"}, "answered with an error"),
+        (REFUSED, "the venue refused the login"),
         (UPDATE | {"Type": "Generic"}, "no such type"),
         (UPDATE | {"Domain": "MarketByPrice"}, "no such domain"),
         (UPDATE | {"Key": None}, "names no symbol"),
@@ -167,6 +183,10 @@ def test_it_logs_in_as_the_user_of_the_url_then_asks_for_its_items_and_answers_p
     asked = [json.loads(t) for t in lseg.websocket_reply(json.dumps([LOGIN]).encode(), symbols)]
     assert [one["ID"] for one in asked] == [2, 1003, 2004]
     assert [name for one in asked for name in one["Key"]["Name"]] == symbols
+    for quiet in ([LOGIN], [UPDATE], [{"Type": "Ping"}], ["Login"], ['"Login"', 5]):
+        assert lseg.websocket_refusal(json.dumps(quiet).encode()) == ""
+    assert lseg.websocket_refusal(b'["Login"') == ""
+    assert lseg.websocket_refusal(json.dumps([UPDATE, REFUSED]).encode()) == "the venue refused the login"
     refused = LOGIN | {"State": {"Data": "Suspect", "Stream": "Closed", "Text": "denied"}}
     for quiet in (json.dumps([refused]).encode(), json.dumps([UPDATE]).encode(), b'"Ping"', b'["Login"]'):
         assert lseg.websocket_reply(quiet, symbols) == []

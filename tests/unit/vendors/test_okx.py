@@ -104,6 +104,23 @@ def test_the_venues_own_example_of_a_book_snapshot_change_quiet_and_reset() -> N
     assert okx.normalise(depth(3, 5), RECV, 9) == [Book("BTC-USDT", EVENT, RECV, 5, 3, 9, 0, bids, asks)]
 
 
+def test_an_image_that_was_asked_for_over_http_is_a_snapshot_of_the_book_that_was_asked_for() -> None:
+    book = (
+        b'{"asks":[["41006.8","0.60038921","0","1"]],"bids":[["41006.3","0.30178218","0","2"]],'
+        b'"ts":"1629966436396","seqId":3235851742}'
+    )
+    answer = push("books over HTTP", b'{"code":"0","msg":"","data":[%s]}' % book)
+    event = 1629966436396 * MS
+    assert okx.normalise(answer, RECV, 9) == [
+        Book(
+            "BTC-USDT", event, RECV, 3235851742, 0, 9, 1,
+            [(41006.3, 0.30178218)], [(41006.8, 0.60038921)],
+        )
+    ]  # fmt: skip
+    none = push("books over HTTP", b'{"code":"51001","msg":"Instrument ID does not exist","data":[]}')
+    assert okx.normalise(none, RECV, 9) == [Refusal("the answer is no image of a book")]
+
+
 def test_the_tick_by_tick_books_are_read_alike() -> None:
     for channel in (b"books-l2-tbt", b"books50-l2-tbt"):
         payload = depth(10, 15).replace(b'"books"', b'"%s"' % channel)
@@ -145,6 +162,8 @@ def test_what_is_no_market_data_is_counted(payload: bytes, name: str) -> None:
         (b"ping", "not JSON"),
         (push("trades", TRADE, symbol="ETH-USDT"), "another symbol than its data"),
         (depth(1, 2, action="partial"), "neither snapshot nor update"),
+        (depth(1, 2).replace(b'"ts"', b'"instId":"ETH-USDT","ts"'), "names another symbol"),
+        (b'{"event":"channel-conn-count-error","channel":"books","connCount":"31"}', "with an error"),
         (push("trades", TRADE)[:-1] + b',"arg":{"channel":"books"}}', "names two channels"),
         (push("trades", TRADE).replace(b'"buy"', b'"SECRET"'), "Unknown value - at `$.side`"),
         (push("trades", TRADE.replace(b"BTC-USDT", b"*"), symbol="*"), "means the whole feed"),
