@@ -27,7 +27,7 @@ class NatsBus(Listener):
 
     def __init__(self, url: str, *, first: float = 0.25, longest: float = 30.0, queue: int = QUEUE) -> None:
         """`nats://[user:password@]host:port/subject`, or `tls://…`; a token stands where a user does, and
-        `?credentials=/path` names a user's `.creds` file. Raises BadInput where that holds none."""
+        `?credentials=/path` names a user's `.creds` file or seed. Raises BadInput where that holds none."""
         super().__init__(url, "nats", first, longest, queue)
         self._server, self._subject = server_and_subject(url)
         self._credentials = credentials_of(url)
@@ -62,9 +62,10 @@ class NatsBus(Listener):
 
         try:
             await client.connect(
-                self._server, **self._identity(), allow_reconnect=False, connect_timeout=CONNECT_SECONDS,
+                self._server, **self._identity(client), name="tapedeck", connect_timeout=CONNECT_SECONDS,
                 max_reconnect_attempts=1, reconnect_time_wait=0,  # else it tries for two minutes
-                ping_interval=PING_SECONDS, max_outstanding_pings=MOST_PINGS, name="tapedeck",
+                allow_reconnect=False,
+                ping_interval=PING_SECONDS, max_outstanding_pings=MOST_PINGS,
                 error_cb=failed, closed_cb=closed, disconnected_cb=closed,
             )  # fmt: skip
             await client.subscribe(self._subject)
@@ -78,12 +79,15 @@ class NatsBus(Listener):
         if not self._closing.is_set():
             raise Lost(why or "closed by the server")
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self, client: _Reader) -> dict[str, Any]:
         """Who this is, as the client takes it. Raises BadInput where the credentials are none any more."""
         if not self._credentials:
             return {}
         who = nats_credentials.read(self._credentials)
-        return {"user_jwt_cb": lambda: who.jwt, "signature_cb": who.sign}
+        if who.jwt:
+            return {"user_jwt_cb": lambda: who.jwt, "signature_cb": who.sign}
+        client.known_by(who.nkey)
+        return {"signature_cb": who.sign}
 
     def bring(self, payload: bytes) -> None:
         """What the connection brought."""
@@ -98,6 +102,10 @@ class _Reader(Client):
     def __init__(self, bus: NatsBus) -> None:
         super().__init__()
         self._bring = bus.bring
+
+    def known_by(self, nkey: str) -> None:
+        """Say this key to the server. (The client's own way needs a package more to sign.)"""
+        self._public_nkey = nkey
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         self._bring(bytes(data))

@@ -1,8 +1,9 @@
-"""A NATS user's `.creds` file, as NATS's tools write it: a JWT, and the seed of the key that signs for it.
+"""A NATS user's credentials, as NATS's tools write them: a `.creds` file with a JWT and the seed of the key
+that signs for it, or the seed alone, of a user whom the server knows by key.
 
-https://docs.nats.io/using-nats/developer/connecting/creds. The seed is base32 of two bytes that say what it
-is, 32 bytes of an Ed25519 key and a checksum; the server's nonce is signed with it. It is read again for each
-connection, so that renewed credentials need no restart.
+https://docs.nats.io/using-nats/developer/connecting/creds and …/connecting/nkey. The seed is base32 of two
+bytes that say what it is, 32 bytes of an Ed25519 key and a checksum; the server's nonce is signed with it. It
+is read again for each connection, so that renewed credentials need no restart.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _SEED_BYTES = 36
 
 
 class Credentials(Struct, frozen=True):
-    """Who the user is, and what signs for it."""
+    """Who the user is (no JWT: its key), and what signs for it."""
 
     jwt: bytes
     seed: bytes
@@ -35,13 +36,23 @@ class Credentials(Struct, frozen=True):
 
     def sign(self, nonce: str) -> bytes:
         """The server's nonce, signed, in base64."""
-        return base64.b64encode(Ed25519PrivateKey.from_private_bytes(self.seed).sign(nonce.encode()))
+        return base64.b64encode(self._key().sign(nonce.encode()))
+
+    @property
+    def nkey(self) -> str:
+        """The key that the server knows the user by: base32 of what it is, itself and a checksum."""
+        raw = bytes([_USER_SEED[1]]) + self._key().public_key().public_bytes_raw()
+        return base64.b32encode(raw + binascii.crc_hqx(raw, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+    def _key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
 
 
 def read(path: str | Path) -> Credentials:
     """The credentials in a file. Raises BadInput, which never quotes it, where it holds none."""
     try:
-        blocks = dict(_BLOCK.findall(Path(path).read_text("ascii")))
+        text = Path(path).read_text("ascii")
+        blocks = dict(_BLOCK.findall(text)) or {_JWT: "", _SEED: text.strip()}
     except OSError as e:
         raise BadInput(f"the NATS credentials {path} can't be read ({e.strerror}): check the path") from e
     except UnicodeDecodeError:
@@ -54,7 +65,7 @@ def read(path: str | Path) -> Credentials:
     except (KeyError, ValueError, binascii.Error):
         raise BadInput(
             f"the NATS credentials {path} are no .creds file of a user (a JWT, then a seed that begins with "
-            "SU): give the one that `nsc generate creds` writes"
+            "SU): give the one that `nsc generate creds` writes, or the seed alone, as `nk -gen user` does"
         ) from None
 
 

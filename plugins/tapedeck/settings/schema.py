@@ -229,7 +229,8 @@ class Vendor(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     bus: str = ""
     """`zmq:tcp://host:port`, `websocket` (the venue itself), `websocket:wss://…`, `nats:nats://host:port/subject`
-    (a user and password or a token before the host, or `?credentials=/path` of a `.creds` file behind it)."""
+    (a user and password or a token before the host, or `?credentials=/path` of a `.creds` file or of a seed
+    behind it)."""
     symbols: list[str] = []
     """What to subscribe to where the bus asks; the simulator's symbols. As the vendor writes them."""
     calendar: str = "24x7"

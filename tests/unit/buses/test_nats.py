@@ -202,6 +202,20 @@ def creds(path: Path, token: str, seed: str) -> Path:
     return path
 
 
+@contextmanager
+def configured(port: int, config: Path) -> Iterator[None]:
+    """A server that lets in whom its configuration names."""
+    process = subprocess.Popen(
+        ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-c", str(config)], stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: not is_free(port), 60)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_users_credentials_open_a_server_that_knows_its_account_and_no_others_do(tmp_path: Path) -> None:
     operator, its_operator, _ = key(14 << 3)
     account, its_account, _ = key(0)
@@ -220,20 +234,26 @@ def test_a_users_credentials_open_a_server_that_knows_its_account_and_no_others_
         token = jwt(signer, its_account, user, name, {"type": "user", **limits})
         files.append(creds(tmp_path / f"{name}.creds", token, seed))
     port = free_port()
-    process = subprocess.Popen(
-        ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-c", str(tmp_path / "nats.conf")],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until(lambda: not is_free(port), 60)
+    with configured(port, tmp_path / "nats.conf"):
         with hearing(port, f"ticks.>?credentials={files[1]}") as stranger:
             refused = hear_changes(stranger, 1)[0]
         assert not refused.connected
         with hearing(port, f"ticks.>?credentials={files[0]}") as bus:
             assert hear_changes(bus, 1)[-1].connected
-    finally:
-        process.kill()
-        process.wait()
+
+
+def test_a_seed_alone_opens_a_server_that_knows_its_key_and_no_other_does(tmp_path: Path) -> None:
+    made = [key(20 << 3) for _ in range(2)]
+    for name, (_, _, seed) in zip(("user", "stranger"), made, strict=True):
+        (tmp_path / f"{name}.nk").write_text(f"{seed}\n")
+    config = tmp_path / "nats.conf"
+    config.write_text(f"authorization: {{users: [{{nkey: {made[0][1]}}}]}}\n")
+    port = free_port()
+    with configured(port, config):
+        with hearing(port, f"ticks.>?credentials={tmp_path / 'stranger.nk'}") as stranger:
+            assert not hear_changes(stranger, 1)[0].connected
+        with hearing(port, f"ticks.>?credentials={tmp_path / 'user.nk'}") as bus:
+            assert hear_changes(bus, 1)[-1].connected
 
 
 @pytest.mark.parametrize("text", ["", "rubbish", "\xff", "SEED"])
