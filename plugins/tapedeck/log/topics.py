@@ -129,6 +129,8 @@ def verify(settings: Settings, vendor: str, known: Meta | None = None) -> Vendor
         described = describe(admin, [pin.name for pin in pins])
         config = configs(admin, [pin.name for pin in pins if pin.name in described])
     for pin in pins:
+        if pin.name in described and pin.name not in config:  # another broker answered, which lags behind
+            raise client.unavailable(settings, f"{pin.name}: a broker does not know of it yet")
         if pin.name not in config:
             raise Mismatch(f"the topic {pin.name} is gone, with what it held: {_remedy(pin)}")
         topic_id, partitions = described[pin.name]

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 from confluent_kafka.error import KafkaError
 
-from tapedeck.log import client, meta
+from tapedeck.log import client, identity, meta
 from tapedeck.settings import Settings
 
 ASK_SECONDS = 5
@@ -59,9 +59,17 @@ class Identity:
             try:
                 found = str(self._asked.result().topic_id)
             except KafkaException as e:
-                found = "none" if e.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else self._id
+                if e.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    found = self._confirmed()
             self._asked = None
         if self._asked is None:
             asked = self._admin.describe_topics(TopicCollection([self._name]), request_timeout=ASK_SECONDS)
             self._asked = asked[self._name]
         return found
+
+    def _confirmed(self) -> str:
+        """The topic's id, or `none` where no broker knows of it any more; this once it is waited for."""
+        try:
+            return identity.asking(self._admin, [self._name])().get(self._name, ("none", 0))[0]
+        except KafkaException:  # away: the next answer tells
+            return self._id
