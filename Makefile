@@ -8,7 +8,7 @@ ONLY ?=
 CAPTURE ?=
 VENDOR ?= binance_usdm
 
-.PHONY: help setup system demo up down test lint bench faults requirements clean
+.PHONY: help setup system demo up down test lint bench faults cluster image requirements clean
 
 help: ## this list
 	@echo "tapedeck records the market's tape, keeps it, checks it, and plays it back."
@@ -70,6 +70,12 @@ bench: setup ## time everything that has a number to beat; ONLY=name for one
 
 faults: setup ## long fault campaigns: SEEDS=100 of each
 	@FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults --timeout 0
+
+cluster: setup ## three brokers and three mongods struck in every way under a live feed; RATE=2000 of messages a second
+	@$(BIN)/python -m tests.cluster
+
+image: setup ## the container image's build and services for real, without Docker: Celery, Redis, three of each
+	@IMAGE=1 $(BIN)/pytest tests/image -s
 
 requirements: setup ## compile requirements*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.txt

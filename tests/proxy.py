@@ -1,8 +1,8 @@
 """A small TCP proxy on the wire before a server: it cuts connections, loses replies, or is away for a while.
 
 `Proxy.kafka` is for a broker that tells its clients its own address: every reply is changed to name the proxy
-instead (the same number of bytes), so that clients never go around it. A MongoDB client must be told
-`directConnection=true` to stay on it.
+instead (the same number of bytes), so that clients never go around it. `brokers` and `members` do so for all
+nodes of a cluster. A client of `Proxy` before one mongod must be told `directConnection=true` to stay on it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 HOST = "127.0.0.1"
@@ -18,13 +18,20 @@ _BLOCK = 2**16
 _RESET = struct.pack("ii", 1, 0)  # closing sends a reset, whatever is under way
 
 Change = Callable[[bytes], bytes]
+Rest = Callable[[bytes], int]
+"""Given the four bytes with which a reply begins, how many follow them."""
 
 
 class Proxy:
     """A proxy at work during the block. All its methods may be called from any thread."""
 
-    def __init__(self, target: str, *, change: Callable[[int], Change] | None = None) -> None:
-        """`target` is `HOST:PORT`. `change`: given the proxy's port, how each framed reply is changed."""
+    def __init__(
+        self, target: str, *, change: Callable[[int], Change] | None = None,
+        rest: Rest = lambda head: int.from_bytes(head, "big"),
+    ) -> None:  # fmt: skip
+        """`target` is `HOST:PORT`. `change`: given the proxy's port, how each framed reply is changed; the
+        frame is Kafka's where `rest` does not say another."""
+        self._rest = rest
         host, _, port = target.rpartition(":")
         self._target = host, int(port)
         self._listener = socket.create_server((HOST, 0))
@@ -136,10 +143,46 @@ class Proxy:
             here.shutdown(socket.SHUT_RDWR)
 
     def _frame(self, there: socket.socket) -> bytes:
-        """One reply of Kafka's protocol, its length before it; nothing where the connection has ended."""
+        """One reply, its length before it; nothing where the connection has ended."""
         assert self._change is not None
         head = _exactly(there, 4)
-        return head and head + self._change(_exactly(there, int.from_bytes(head, "big")))
+        return head and head + self._change(_exactly(there, self._rest(head)))
+
+
+def brokers(bootstrap: str) -> list[Proxy]:
+    """A proxy before each of `HOST:PORT[,HOST:PORT…]`, whose replies name the proxies in place of these."""
+
+    def place(address: str) -> bytes:
+        host, _, port = address.rpartition(":")
+        return host.encode() + int(port).to_bytes(4, "big")
+
+    return _before(bootstrap.split(","), place, lambda head: int.from_bytes(head, "big"))
+
+
+def members(uri: str) -> list[Proxy]:
+    """A proxy before each member of a replica set, `mongodb://HOST:PORT[,HOST:PORT…]/…`, likewise. All ports
+    must have as many digits as the system's own for clients, five."""
+    hosts = uri.removeprefix("mongodb://").partition("/")[0].split(",")
+    return _before(hosts, str.encode, lambda head: int.from_bytes(head, "little") - 4)
+
+
+def _before(targets: Sequence[str], place: Callable[[str], bytes], rest: Rest) -> list[Proxy]:
+    names: list[tuple[bytes, bytes]] = []
+
+    def change(reply: bytes) -> bytes:
+        for old, new in names:
+            reply = reply.replace(old, new)
+        return reply
+
+    made = [Proxy(target, change=lambda _: change, rest=rest) for target in targets]
+    names += [(place(target), place(proxy.address)) for target, proxy in zip(targets, made, strict=True)]
+    assert all(len(old) == len(new) for old, new in names)
+    return made
+
+
+def addresses(proxies: Iterable[Proxy]) -> str:
+    """Where clients connect, `HOST:PORT,HOST:PORT…`."""
+    return ",".join(proxy.address for proxy in proxies)
 
 
 def _exactly(there: socket.socket, count: int) -> bytes:

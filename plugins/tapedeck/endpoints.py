@@ -43,15 +43,33 @@ def read_server(settings: Settings, name: str) -> Server | None:
         ) from e
 
 
+def nth(name: str, node: int) -> str:
+    """The record's name of one of several embedded servers, by its number from 1: kafka, kafka-2, …"""
+    return name if node == 1 else f"{name}-{node}"
+
+
+def embedded(settings: Settings) -> tuple[str, str]:
+    """Kafka's bootstrap servers and MongoDB's URI, of the embedded servers that are on record."""
+    brokers = _addresses(settings, "kafka", settings.kafka.nodes)
+    members = [uri.removeprefix("mongodb://") for uri in _addresses(settings, "mongod", settings.mongo.nodes)]
+    hosts = ",".join(member.partition("/")[0] for member in members)
+    return ",".join(brokers), f"mongodb://{hosts}/{members[0].partition('/')[2]}" if members else ""
+
+
+def _addresses(settings: Settings, name: str, count: int) -> list[str]:
+    found = (read_server(settings, nth(name, node)) for node in range(1, count + 1))
+    return [server.address for server in found if server]
+
+
 def resolve(settings: Settings) -> Settings:
     """Settings whose Kafka, MongoDB and Airflow addresses are filled in as far as they are known."""
-    found = {name: read_server(settings, name) for name in ("kafka", "mongod", "airflow")}
+    bootstrap, uri = embedded(settings)
     kafka, mongo, airflow = settings.kafka, settings.mongo, settings.airflow
-    if not kafka.bootstrap and (server := found["kafka"]):
-        kafka = structs.replace(kafka, bootstrap=server.address)
-    if not mongo.uri and (server := found["mongod"]):
-        mongo = structs.replace(mongo, uri=server.address)
-    if not airflow.url and (server := found["airflow"]):
+    if not kafka.bootstrap and bootstrap:
+        kafka = structs.replace(kafka, bootstrap=bootstrap)
+    if not mongo.uri and uri:
+        mongo = structs.replace(mongo, uri=uri)
+    if not airflow.url and (server := read_server(settings, "airflow")):
         airflow = structs.replace(airflow, url=server.address)
     return structs.replace(settings, kafka=kafka, mongo=mongo, airflow=airflow)
 

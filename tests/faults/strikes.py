@@ -27,7 +27,7 @@ def strike(
         os.kill(pid, signal.SIGKILL)
         until(lambda: collector.halves().get(half, pid) != pid, PATIENCE)
         if half == "taper":
-            until(lambda: player.process.poll() is not None or _covered(tape, life, other), PATIENCE)
+            until(lambda: player.process.poll() is not None or covered(tape, life, other), PATIENCE)
         return
     process = psutil.Process(pid)
     process.suspend()
@@ -35,7 +35,7 @@ def strike(
     process.resume()
 
 
-def _covered(tape: Path, life: int, other: Path) -> bool:
+def covered(tape: Path, life: int, other: Path) -> bool:
     """Whether the lives after that one hear the bus again, and the other tape holds all that was sent before.
 
     What is sent while neither is subscribed, and what a killed one had not yet taken off its connection, is

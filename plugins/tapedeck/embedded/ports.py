@@ -32,19 +32,19 @@ class Ports:
     def __init__(self, state: Path) -> None:
         self._file = state / "ports.json"
         self._kept: dict[str, tuple[int, int]] = {}
-        self._given: set[int] = set()
+        self._given: dict[int, str] = {}
         with contextlib.suppress(OSError, msgspec.DecodeError):
             self._kept = msgspec.json.decode(self._file.read_bytes(), type=dict[str, tuple[int, int]])
 
     def choose(self, name: str, wanted: int, host: str = "127.0.0.1") -> int:
         """The port for that name: the one it had last time for the same `wanted`, else `wanted`,
-        else the next above it that is free. Raises Unavailable where none of 200 is."""
+        else the next above it that is free and no other name's. Raises Unavailable where none of 200 is."""
         kept_for, kept = self._kept.get(name, (0, 0))
         first = [kept] if kept_for == wanted else []
         port: int
         for port in [*first, *range(wanted, min(wanted + _SEARCHED, 65536))]:
-            if port not in self._given and is_free(port, host):
-                self._given.add(port)
+            if self._given.get(port, name) == name and is_free(port, host):
+                self._given[port] = name
                 self._kept[name] = (wanted, port)
                 write_whole(self._file, msgspec.json.encode(self._kept))
                 return port
@@ -53,7 +53,11 @@ class Ports:
             "end what holds them, or set another port in tapedeck.toml"
         )
 
+    def kept(self, name: str) -> int | None:
+        """The port that was chosen for that name last."""
+        return self._kept[name][1] if name in self._kept else None
+
     def is_lost(self, name: str) -> bool:
-        """Whether a port chosen for that name (or `<name>-…`) is now held by someone."""
-        mine = [port for key, (_, port) in self._kept.items() if key == name or key.startswith(f"{name}-")]
+        """Whether a port chosen for that name (or `<name>-controller`) is now held by someone."""
+        mine = [port for key, (_, port) in self._kept.items() if key in (name, f"{name}-controller")]
         return not all(map(is_free, mine))

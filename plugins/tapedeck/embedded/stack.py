@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -33,11 +34,34 @@ class Embedded(Struct, frozen=True):
     shows_address: bool = True
 
 
-KAFKA = Embedded("kafka", "Kafka", kafka.prepare, lambda server: kafka.is_ready(server.address))
-MONGOD = Embedded("mongod", "MongoDB", mongod.prepare, lambda server: mongod.is_ready(server.address))
 POSTGRES = Embedded(
     "postgres", "PostgreSQL", postgres.prepare, lambda server: postgres.is_ready(server.address), False
 )
+
+
+def brokers(settings: Settings) -> list[Embedded]:
+    """The embedded Kafka: one broker, or three."""
+    count = settings.kafka.nodes
+    return [
+        Embedded(
+            kafka.name_of(node), "Kafka" if count == 1 else f"Kafka {node} of {count}",
+            partial(kafka.prepare, node=node), lambda server: kafka.is_ready(server.address, nodes=count),
+        )
+        for node in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def members(settings: Settings) -> list[Embedded]:
+    """The embedded MongoDB: a replica set of one member, or of three, ready as a whole."""
+    count = settings.mongo.nodes
+    return [
+        Embedded(
+            mongod.name_of(node), "MongoDB" if count == 1 else f"MongoDB {node} of {count}",
+            partial(mongod.prepare, node=node),
+            lambda server: mongod.is_ready(endpoints.embedded(settings)[1]),
+        )
+        for node in range(1, count + 1)
+    ]  # fmt: skip
 
 
 def check_parts(parts: Sequence[str]) -> list[str]:
@@ -94,7 +118,7 @@ _ORDER_OF_END = (
     ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),  # tasks that end need the API
     ("airflow",),
     ("postgres",),
-    ("kafka", "mongod"),
+    tuple(endpoints.nth(name, node) for name in ("kafka", "mongod") for node in (1, 2, 3)),
 )
 """Who needs another is ended before it."""
 
@@ -112,16 +136,15 @@ def _end(servers: Sequence[Server], state: Path, say: Say, seconds: float) -> li
 def _start_parts(settings: Settings, parts: Sequence[str], say: Say, end: float) -> None:
     ports = Ports(settings.state)
     first: list[Embedded] = []
-    for part, server, elsewhere in (
-        ("kafka", KAFKA, settings.kafka.bootstrap),
-        ("mongo", MONGOD, settings.mongo.uri),
-        ("airflow", POSTGRES, settings.airflow.url),
+    for part, title, servers, elsewhere in (
+        ("kafka", "Kafka", brokers(settings), settings.kafka.bootstrap),
+        ("mongo", "MongoDB", members(settings), settings.mongo.uri),
+        ("airflow", "Airflow", [POSTGRES], settings.airflow.url),
     ):
         if part in parts and elsewhere:
-            title = "Airflow" if server is POSTGRES else server.title
             say(f"{title}: not started, settings name {shown_address(elsewhere)}")
         elif part in parts:
-            first.append(server)
+            first += servers
     start_all(settings, first, ports, say, end)
     if POSTGRES in first:
         _start_airflow(settings, ports, say, end)
@@ -168,7 +191,7 @@ def _start(settings: Settings, server: Embedded, ports: Ports, say: Say) -> tupl
         return record, False
     if record:
         process.end([record], 0)
-    if server is KAFKA and not kafka.folder(settings).is_dir():
+    if server.name == kafka.name_of(1) and not kafka.folder(settings).is_dir():
         say(f"Kafka: fetching {kafka.VERSION} by Maven into {settings.cache}")
     try:
         how = server.prepare(settings, ports)

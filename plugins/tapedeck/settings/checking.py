@@ -58,6 +58,9 @@ def check(settings: Settings, line: Line) -> list[str]:
             parse_duration(text)
         except BadInput as e:
             raise BadInput(f"the setting {name}: {e} ({line(name)})") from e
+    for name, count in (("kafka.nodes", settings.kafka.nodes), ("mongo.nodes", settings.mongo.nodes)):
+        if count == 2:
+            raise BadInput(f"{name} is 2, of which neither may fail: set 1 or 3 ({line(name)})")
     for name, form in _FORMS.items():
         value = attrgetter(name)(settings)
         if value and not form.pattern.fullmatch(value):

@@ -16,6 +16,7 @@ FILE_NAME = "tapedeck.toml"
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Nodes = Annotated[int, Meta(ge=1, le=3)]
 
 Duration = Annotated[str, Meta(extra={"duration": True})]
 """`90s`, `5m`, `2h`, `1d`, `250ms`."""
@@ -36,6 +37,8 @@ class Kafka(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     bootstrap: str = ""
     port: Port = 9092
+    nodes: Nodes = 1
+    """How many embedded brokers: 1, or 3 for a cluster on this machine, on six ports from `port` on."""
     prefix: str = "md."
     """What topic names begin with: `md.<vendor>`, `md.meta`. Two tapedecks may share a cluster."""
     partitions: Count = 16
@@ -48,10 +51,12 @@ class Kafka(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Mongo(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where MongoDB is. An empty `uri` means the embedded one-node replica set."""
+    """Where MongoDB is. An empty `uri` means the embedded replica set."""
 
     uri: str = ""
     port: Port = 27017
+    nodes: Nodes = 1
+    """How many members the embedded replica set has: 1, or 3, on three ports from `port` on."""
     database: str = "tapedeck"
     """Our own collections (positions, receipts, plans); libraries live in `arctic_<vendor>`."""
     client: Properties = {}

@@ -14,7 +14,7 @@ from tapedeck.settings.renamed import Renamed
 
 FIRST = Path(__file__).with_name("tapedeck-0.1.0.toml")
 """Every key that 0.1.0 knew, each with another value than its default."""
-SINCE = {"mongo.client"}
+SINCE = {"mongo.client", "kafka.nodes", "mongo.nodes"}
 """Keys that there are since then."""
 
 
