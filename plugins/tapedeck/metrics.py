@@ -196,6 +196,9 @@ RETENTION_LEFT = _metric(
     "tapedeck_retention_left_hours", _G, "hours",
     "Until Kafka may delete what is not proven in Arctic, as the retention guard saw it last.",
 )  # fmt: skip
+MONGO_FREE = _metric(
+    "tapedeck_mongo_free_bytes", _G, "bytes", "What is left on the disk of the MongoDB that takes the writes."
+)
 
 BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,

@@ -18,14 +18,15 @@ from tapedeck.errors import TapedeckError
 from tapedeck.jobs import backfill, receipts
 from tapedeck.metrics import Values
 from tapedeck.settings import Settings
+from tapedeck.store import database
 
 EVERY_SECONDS = 30.0
 JOBS = (backfill.JOB, reconcile.JOB)
 
 
 def facts(settings: Settings, vendor: str) -> Values:
-    """Open findings by reason, the newest receipt of each job, hours until Kafka deletes what is unproven;
-    what there is none of is left out. Raises Unavailable."""
+    """Open findings by reason, the newest receipt of each job, hours until Kafka deletes what is unproven,
+    what is left on MongoDB's disk; what there is none of is left out. Raises Unavailable."""
     open_ones = Counter(one.reason for one in findings.listed(settings, vendor, "open"))
     newest = {job: receipts.recent(settings, 1, vendor, job) for job in JOBS}
     hours = retention.hours_left(settings, vendor)
@@ -35,7 +36,16 @@ def facts(settings: Settings, vendor: str) -> Values:
         metrics.RECEIPTS: {
             job: datetime.fromisoformat(found[0].ended).timestamp() for job, found in newest.items() if found
         },
+        **_disk(settings),
     }
+
+
+def _disk(settings: Settings) -> Values:
+    with database.answering(settings):
+        said = database.database(settings).command("dbStats")
+    if "fsTotalSize" not in said:  # a storage engine that has no disk of its own
+        return {}
+    return {metrics.MONGO_FREE: said["fsTotalSize"] - said["fsUsedSize"]}
 
 
 class Looking(threading.Thread):

@@ -185,6 +185,15 @@ def _lines(now: dict[str, Any], settings: Settings) -> list[str]:
         for role in ("collector", "writer")
         for process in now[f"{role}s"]
     ]
+    table += [
+        (
+            f"jobs of {one['vendor']}",
+            "",
+            "",
+            " · ".join(f"{name} {said}" for name, said in standing.job(one).items()),
+        )
+        for one in now["jobs"]
+    ]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     lines = ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in table]
     return (

@@ -59,7 +59,30 @@ def tables(now: dict[str, Any], servers: Sequence[Sequence[str]]) -> Group:
             parts += ["", table]
         else:
             parts += ["", Text(f"no {role} is on record", "dim")]
+    if now.get("jobs"):
+        names = list(job(now["jobs"][0]))
+        table = Table("jobs", *names, box=None, pad_edge=False, header_style="dim")
+        for one in now["jobs"]:
+            table.add_row(one["vendor"], *map(Text, job(one).values()))
+        parts += ["", table]
     return Group(*parts)
+
+
+def job(one: dict[str, Any]) -> dict[str, str]:
+    """What a vendor's jobs left, in words; all have the same keys."""
+    findings = ", ".join(f"{count:,} {reason}" for reason, count in sorted(one["findings"].items()))
+    hours, free = one["retention_hours"], one["mongo_free"]
+    return {
+        "findings open": findings or "none",
+        "last nightly": _ago(one["backfill"]),
+        "last reconciliation": _ago(one["reconcile"]),
+        "Kafka deletes unproven": "—" if hours is None else f"in {span(hours * 3600)}",
+        "MongoDB's disk free": "—" if free is None else amount(free),
+    }
+
+
+def _ago(at: float | None) -> str:
+    return "never" if at is None else f"{span(max(0.0, time.time() - at))} ago"
 
 
 def title(process: dict[str, Any]) -> str:

@@ -6,9 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tapedeck import endpoints
+from tapedeck import endpoints, metrics
+from tapedeck.checks import reconcile
+from tapedeck.checks.facts import facts
 from tapedeck.embedded import airflow_api, kafka, live, mongod
 from tapedeck.errors import Unavailable
+from tapedeck.jobs import backfill
 from tapedeck.settings import Settings, shown_address
 from tapedeck.store import crew
 
@@ -31,7 +34,35 @@ def status(settings: Settings) -> dict[str, Any]:
         "airflow": {"url": url, "running": bool(url) and _answers(url)},
         "collectors": live.describe(settings, "collector"),
         "writers": [*writers, *(_elsewhere(known, writers) if mongo else ())],
+        "jobs": _jobs(known) if mongo else [],
     }
+
+
+def _jobs(settings: Settings) -> list[dict[str, Any]]:
+    """What jobs left of each vendor that has been worked on, as Prometheus gets it: open findings by reason,
+    when the newest receipts were issued (s since the epoch), hours until Kafka deletes what is unproven."""
+    found = []
+    for vendor in settings.vendors:
+        try:
+            said = facts(settings, vendor)
+        except Unavailable:
+            return []
+        findings = {reason: int(n) for reason, n in _mapping(said, metrics.FINDINGS).items() if n}
+        done = _mapping(said, metrics.RECEIPTS)
+        if findings or done:
+            found.append(
+                {
+                    "vendor": vendor, "findings": findings, "backfill": done.get(backfill.JOB),
+                    "reconcile": done.get(reconcile.JOB), "retention_hours": said.get(metrics.RETENTION_LEFT),
+                    "mongo_free": said.get(metrics.MONGO_FREE),
+                }
+            )  # fmt: skip
+    return found
+
+
+def _mapping(said: metrics.Values, metric: metrics.Metric) -> Mapping[str, float]:
+    found = said.get(metric, {})
+    return found if isinstance(found, Mapping) else {}
 
 
 def _elsewhere(settings: Settings, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -76,6 +76,24 @@ def test_the_tables_hold_everything_and_take_no_text_for_markup() -> None:
     assert "no collector is on record" in shown({"collectors": [], "writers": []})
 
 
+def test_what_jobs_left_is_told() -> None:
+    one = {
+        "vendor": "acme", "findings": {"writer": 2, "upstream": 1}, "backfill": time.time() - 7200,
+        "reconcile": None, "retention_hours": 30.0, "mongo_free": 5e9,
+    }  # fmt: skip
+    text = shown({"collectors": [], "writers": [], "jobs": [one]})
+    for words in ("acme", "1 upstream, 2 writer", "2.0 h ago", "never", "in 30.0 h", "5.0 GB"):
+        assert words in text
+    quiet = {**one, "findings": {}, "retention_hours": None, "mongo_free": None}
+    assert [standing.job(quiet)[name] for name in standing.job(one)] == [
+        "none",
+        "2.0 h ago",
+        "never",
+        "—",
+        "—",
+    ]
+
+
 def test_a_writer_of_another_machine_is_named_with_it_and_the_partition_that_is_most_behind_too() -> None:
     away = {**WRITER, "host": "blade7", "lag": 1203, "behind": {"0": 3, "1": 1200, "2": 0}}
     assert standing.title(away) == "acme on blade7"
