@@ -39,6 +39,7 @@ from tests.benchmarks import (  # noqa: F401 - each registers its benchmark
     rebuild,
     replay,
     report,
+    sizes,
     store_check,
     taper,
     write_arctic,
