@@ -27,7 +27,7 @@ from tapedeck.store.rebuild import rebuild
 from tapedeck.tape import position
 from tests.faults import SEEDS
 from tests.published import environment
-from tests.road import Ids, await_stored, expected
+from tests.road import Ids, await_exactly, await_stored, expected
 from tests.tapes import VENDOR, Running, Tape, check_grown, payloads, publish_all, taped, until
 
 STEPS = ("moved life", "closed life", "moved position")
@@ -136,7 +136,7 @@ def test_a_vendor_grows_under_its_feed_and_everybody_has_every_message_once(
         of = Slice(start, time.time_ns())
         sent = expected(VENDOR, path, ledger)
         await_stored(settings, writer, sent, of, 120)
-        until(lambda: tailed == sent, 120)
+        await_exactly(tailed.copy, writer, sent, 120)
         assert writer.end() == 0, writer.said
     whole = timeline(VENDOR, settings).between(of.start, of.end)
     assert whole.plan.complete, whole.plan.notes

@@ -279,12 +279,11 @@ def _records(settings: Settings, name: str, start: int, end: int) -> Sequence[tu
             first = consumer.poll(0.5)  # `consume` would wait out its whole timeout
             for message in [first, *consumer.consume(1000, 0)] if first is not None else []:
                 error = message.error()
-                if error is not None and error.name() == "_PARTITION_EOF":
-                    return found
-                if error is not None:
+                ended = error is not None and error.name() == "_PARTITION_EOF"
+                if error is not None and not ended:
                     raise client.unavailable(settings, f"reading {name}: {error.str()}")
-                if message.value() is not None and message.offset() < end:
+                if not ended and message.value() is not None and message.offset() < end:
                     found.append((message.offset(), message.value()))
-                if message.offset() >= end - 1:
+                if message.offset() >= (end if ended else end - 1):
                     return found
     raise client.unavailable(settings, f"{name} stands still before offset {end}")
