@@ -18,4 +18,4 @@ def test_any_slice_of_any_random_log(settings: Settings, monkeypatch: pytest.Mon
     dead, cut = dice.choice(((True, ""), (False, ""), (False, "records"), (False, "retention")))
     if dice.random() < 0.5:
         monkeypatch.setattr(reading, "STRETCH_RECORDS", 300)
-    hold(settings, dice, dead, cut)
+    hold(settings, dice, dead, cut, grown=dice.choice((0, 0, 8, 12)))
