@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -15,7 +16,7 @@ from tapedeck import message as m
 from tapedeck.checks import reconcile
 from tapedeck.checks.gap_check import gap_check
 from tapedeck.cli.main import run
-from tapedeck.errors import BadInput, Mismatch
+from tapedeck.errors import BadInput, Mismatch, Unavailable
 from tapedeck.jobs import backfill, replay
 from tapedeck.jobs.origin import Origin
 from tapedeck.log import client, growth, meta, topics
@@ -248,6 +249,35 @@ def test_a_tail_follows_into_the_new_topic_each_message_once_and_in_order(settin
     assert [one.seq for one in islice(following, 2)] == [21, 22]
     fresh = iter(timeline(VENDOR, settings).tail(T0))  # from the past, over both
     assert [one.seq for one in islice(fresh, 22)] == [*range(1, 23)]
+
+
+def test_a_tail_that_lags_gives_what_a_source_said_before_its_move_first(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, step, count = Published(settings), NS // 1000, 45_000  # more than is fetched ahead of a reader
+    log.register(T0)
+    log.publish(trade(T0 + step, 1))
+    tail = timeline(VENDOR, settings).tail(T0)
+    following = tail.batches()
+    assert [one.seq for one in islice(chain.from_iterable(following), 1)] == [1]
+    new = log.grow(8)
+    bounds, away = client.bounds, [Unavailable("away")] * 4
+
+    def failing(*asked: Any) -> dict[client.Place, tuple[int, int]]:
+        if away:
+            raise away.pop()
+        return bounds(*asked)
+
+    monkeypatch.setattr(client, "bounds", failing)
+    until(lambda: bool(next(following) is not None and len(tail._lanes) == 12), 60)  # it follows both
+    assert not away
+    log.publish(*(trade(T0 + i * step, i) for i in range(2, count)))
+    log.move(T0 + count * step)
+    log.publish(*(trade(T0 + i * step, i) for i in range(count + 1, count + 11)), to=new)
+    found = chain.from_iterable(following)
+    seqs = [one.seq for one in islice(found, count - 2 + 10)]
+    assert seqs == [*range(2, count), *range(count + 1, count + 11)]
+    assert tail._held == {}
 
 
 def test_growth_that_makes_no_sense_is_one_sentence_and_changes_nothing(

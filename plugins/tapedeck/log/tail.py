@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
 from confluent_kafka import KafkaException
 
 from tapedeck.errors import Incomplete, Mismatch, Unavailable
@@ -19,6 +20,7 @@ from tapedeck.log.lost import holes, refuse
 from tapedeck.log.meta import Life, TopicPin
 from tapedeck.log.plan import Range
 from tapedeck.log.read import Records, damaged
+from tapedeck.log.seams import Seams
 from tapedeck.log.turns import Turns
 from tapedeck.log.watching import MetaChanges
 from tapedeck.message import KINDS, Book, Message, Status
@@ -80,8 +82,9 @@ class Tail:
     """Messages with ts_recv >= start (UTC ns) as they come, without end.
 
     What is published is read once from there on, so between the past and the present there is no seam; nor is
-    there where the vendor grows: a new topic is read behind what the old ones hold by then. In order within a
-    partition (of several, as they come). Left out are resends, copies of what another source has shown within
+    there where the vendor grows: a new topic is read behind what the old ones hold by then, and what a source
+    says in it behind what it said in the one that it left. In order within a partition (of several, as they
+    come). Left out are resends, copies of what another source has shown within
     the vendor's margin (where `seq` tells, of two sources whoever is first stays; without it those of the
     lowest that listens stay, see `log.turns`; while one source has moved to a new topic and another has not
     those of both), control records, and what can't be decoded: `cat --count` counts it. A broker may end and
@@ -110,8 +113,12 @@ class Tail:
         self._lanes: dict[Place, _Lane] = {}
         self._highs: dict[Place, int] = {}
         self._later: deque[dict[Place, _Lane]] = deque()
-        """Partitions of newer topics, which are read once those of the older ones were read to these ends."""
+        """Partitions of newer topics, which are read once those of the older ones were read to `_ends`."""
         self._ends: dict[Place, int] = {}
+        self._held: dict[Place, dict[Place, int]] = {}
+        """Partitions that are not read on before others are read through to these offsets: there a source
+        left for this one."""
+        self._seams = Seams(settings, vendor, known, pinned.groups)
         self._grow(known)
         self._most_likes = max(1, LIKES // max(1, len(self._likes)))
 
@@ -134,11 +141,15 @@ class Tail:
         """Messages as they come, many at once; an empty list where nothing has come for a moment."""
         next_look, next_ask, changed = time.monotonic() + IDENTITY_SECONDS, time.monotonic(), False
         with fetcher(self._settings, **{"fetch.wait.max.ms": 100}) as source:
-            source.assign({place: lane.position for place, lane in self._lanes.items()})
+            assigned: set[Place] = set()
             while True:
-                if self._later and all(self._lanes[p].position >= end for p, end in self._ends.items()):
-                    self._go_on()
-                    source.assign({place: lane.position for place, lane in self._lanes.items()})
+                if self._later and self._has_come_so_far():
+                    self._lanes |= self._later.popleft()
+                    self._ends = {}
+                wanted = self._wanted()
+                if wanted.keys() != assigned:
+                    source.assign(wanted)
+                    assigned = {*wanted}
                 batches, events = source.fetch(MOST, 0.05)
                 for batch in batches:
                     yield self._taken(source, batch)
@@ -165,17 +176,15 @@ class Tail:
             if pin.id not in have:
                 self._later.append(self._begin(pin, known.lives))
         if not self._lanes:
-            self._go_on()
-        elif self._later and not self._ends:
-            self._ends = self._ends_now()
+            self._lanes = self._later.popleft()
 
-    def _go_on(self) -> None:
-        """Follow the next topic's partitions too. The one behind it waits for what these hold now."""
-        self._lanes |= self._later.popleft()
-        self._ends = self._ends_now() if self._later else {}
-
-    def _ends_now(self) -> dict[Place, int]:
-        return {place: high for place, (_, high) in client.bounds(self._settings, self._lanes).items()}
+    def _has_come_so_far(self) -> bool:
+        """Whether all is read that the partitions followed held when the newer topic's were waiting first."""
+        if not self._ends:
+            with suppress(Unavailable):  # away: asked again, and nothing newer is read before
+                bounds = client.bounds(self._settings, self._lanes)
+                self._ends = {place: high for place, (_, high) in bounds.items()}
+        return bool(self._ends) and all(self._lanes[p].position >= end for p, end in self._ends.items())
 
     def _begin(self, pin: TopicPin, lives: Sequence[Life]) -> dict[Place, _Lane]:
         """Each partition from its first record at or past the start on; where there is none, from its end."""
@@ -201,6 +210,8 @@ class Tail:
     def _taken(self, source: Fetcher, batch: Batch) -> list[Message]:
         place = (batch.topic, batch.partition)
         lane = self._lanes[place]
+        if place in self._held:
+            return []
         r = Range(
             topic=lane.pin.name, topic_id=lane.pin.id, number=lane.pin.number, partition=lane.partition,
             start=lane.position, stop=int(batch.offsets[-1]) + 1, start_reason="exact",
@@ -210,9 +221,14 @@ class Tail:
             refuse(lost)
         lane.position = r.stop
         self._highs[place] = max(lane.position, source.seen_watermarks(*place)[1])
-        decoded = decode_records(
-            Records(r, batch.offsets, batch.timestamps_ms, batch.keys, batch.values), lane.pin.partitions
-        )
+        records = Records(r, batch.offsets, batch.timestamps_ms, batch.keys, batch.values)
+        decoded = decode_records(records, lane.pin.partitions)
+        if (first := self._held_from(place, lane, decoded)) is not None:
+            lane.position = first
+            if first == batch.offsets[0]:
+                return []
+            records = records.part(0, int(np.searchsorted(batch.offsets, first)))
+            decoded = decode_records(records, lane.pin.partitions)
         self._show(lane, decoded)
         rows: list[tuple[int, str, Message | tuple[int, ...]]] = []
         for kind, columns in decoded.messages.items():
@@ -226,6 +242,31 @@ class Tail:
             ]
         rows.sort(key=lambda row: row[0])
         return [one for _, kind, said in rows for one in self._out(lane, kind, said)]
+
+    def _held_from(self, place: Place, lane: _Lane, decoded: Decoded) -> int | None:
+        """The offset of the first message by a source of which older ones are still to be read in the topic
+        that it left, if there is one; the partition is then held until they were."""
+        if lane.pin.number == min(one.pin.number for one in self._lanes.values()):
+            return None
+        positions = {there: one.position for there, one in self._lanes.items()}
+        first, waits = None, dict[Place, int]()
+        parts = [*decoded.messages.values(), *([decoded.signs] if decoded.signs is not None else [])]
+        for part in parts:
+            for src in np.unique(part["src"]).tolist():
+                if ends := self._seams.unread(lane.pin, lane.partition, src, positions):
+                    waits |= ends
+                    offset = int(part["offset"][part["src"] == src].min())
+                    first = offset if first is None else min(first, offset)
+        if waits:
+            self._held[place] = waits
+        return first
+
+    def _wanted(self) -> dict[Place, int]:
+        """What is to be fetched now, and from where on."""
+        for place, ends in [*self._held.items()]:
+            if all(self._lanes[p].position >= end for p, end in ends.items()):
+                del self._held[place]
+        return {place: lane.position for place, lane in self._lanes.items() if place not in self._held}
 
     def _out(self, lane: _Lane, kind: str, said: Message | tuple[int, ...]) -> Iterator[Message]:
         """What is handed out now that a message, or a sign of listening, has come."""
