@@ -5,12 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
-from confluent_kafka.admin import AdminClient
-from pymongo import MongoClient
 
 from tapedeck import endpoints
 from tapedeck import settings as settings_module
@@ -77,14 +74,7 @@ def settings(kafka: str, mongo: str, tmp_path: Path) -> Iterator[Settings]:
         mongo=Mongo(uri=mongo, database=f"tapedeck_{unique}"),
         vendors=vendors,
     )
-    admin = AdminClient({"bootstrap.servers": kafka})
-    if topics := [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{unique}.")]:
-        for deleted in admin.delete_topics(topics).values():
-            deleted.result(10)
-    with MongoClient[dict[str, Any]](mongo) as client:
-        for name in client.list_database_names():
-            if name.startswith("arctic") or name == f"tapedeck_{unique}":
-                client.drop_database(name)
+    servers.clear(kafka, mongo, unique)
 
 
 @pytest.fixture(scope="session")

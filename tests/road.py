@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from tapedeck import vendors
 from tapedeck.buses import captured
+from tapedeck.checks.gap_check import gap_check
 from tapedeck.message import Message
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice
@@ -58,6 +59,35 @@ def stored(settings: Settings, vendor: str, wanted: Counter[Ids], of: Slice, *, 
     return found
 
 
+CHAINED = ("trade", "book")
+"""Kinds whose messages name the one before them."""
+
+
+def named_exactly(settings: Settings, vendor: str, of: Slice, path: Path, held: Counter[Ids]) -> None:
+    """Hold what the gap check names in a slice against what a file has and `held` has not: each message of a
+    chain that is missing between others is in exactly one finding, and no finding is of none that is.
+
+    What is missing at a chain's ends nobody can tell from sequences.
+    """
+    whole = [m for payload in in_file(vendor, path) for m in payload]
+    found = [f for f in gap_check(settings, vendor, of).findings if f.check == "sequence"]
+    missing = 0
+    for kind, symbol in {(type(m).__name__.lower(), m.symbol) for m in whole}:
+        if kind not in CHAINED:
+            continue
+        seqs = [m.seq for m in whole if (type(m).__name__.lower(), m.symbol) == (kind, symbol)]  # type: ignore[union-attr]
+        heard = [seq for seq in seqs if (kind, symbol, seq) in held]
+        lost = {seq for seq in seqs if heard and heard[0] < seq < heard[-1]} - {*heard}
+        named = [f for f in found if (f.symbol, f.kind) == (symbol, kind)]
+        spans = [(f.evidence["first"], f.evidence["next"]) for f in named]
+        for seq in lost:
+            assert sum(first <= seq < after for first, after in spans) == 1, (kind, symbol, seq, spans)
+        for first, after in spans:
+            assert any(first <= seq < after for seq in lost), (kind, symbol, first, after, sorted(lost))
+        missing += len(lost)
+    assert bool(found) == bool(missing)
+
+
 def await_stored(
     settings: Settings, writer: Running, wanted: Counter[Ids], of: Slice, seconds: float, vendor: str = VENDOR
 ) -> None:
@@ -76,4 +106,4 @@ def await_exactly(
         assert time.monotonic() < deadline, (
             f"{missing.total()} missing, {extra.total()} too much: {[*missing][:5]} {[*extra][:5]}"
         )
-        time.sleep(0.2)
+        time.sleep(0.5)

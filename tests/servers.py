@@ -11,8 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from confluent_kafka.admin import AdminClient
+from pymongo import MongoClient
 
 from tapedeck.embedded import airflow, process, stack
 from tapedeck.embedded.airflow_api import Client
@@ -95,6 +98,18 @@ def _clear_if_orphaned(place: Path) -> None:
 def _clear(place: Path) -> None:
     stack.down(Settings(state_dir=str(place / "state")), lambda _: None, seconds=3)
     shutil.rmtree(place, ignore_errors=True)
+
+
+def clear(kafka: str, mongo: str, name: str) -> None:
+    """Remove the topics and the database of that name, and all libraries: they are named by vendor."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    if topics := [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(f"{name}.")]:
+        for deleted in admin.delete_topics(topics).values():
+            deleted.result(10)
+    with MongoClient[dict[str, Any]](mongo) as client:
+        for database in client.list_database_names():
+            if database.startswith("arctic") or database == f"tapedeck_{name}":
+                client.drop_database(database)
 
 
 def tapedeck(

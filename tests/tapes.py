@@ -32,12 +32,14 @@ from tapedeck.simulate import market
 from tapedeck.tape.ending import Ending
 from tapedeck.tape.follow import Follower
 from tapedeck.tape.publish import publish
-from tapedeck.tape.segment import Segment, opened, own_line, own_of, segments
+from tapedeck.tape.segment import Place, Segment, opened, own_line, own_of, segments
 from tapedeck.tape.write import TapeWriter
 from tapedeck.vendors import Chatter, Refusal
 from tests import servers
 
 VENDOR = "binance_usdm"
+FIRST = Segment(0, 0)
+"""Before every segment."""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT")
 
 
@@ -170,13 +172,13 @@ def firsts(log: Sequence[Message]) -> list[Message]:
     return found
 
 
-def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 30.0, every: float = 0.02) -> None:
     """Wait for something that must come to pass."""
     pause = threading.Event()
-    for _ in range(int(seconds / 0.02)):
+    for _ in range(int(seconds / every)):
         if what():
             return
-        pause.wait(0.02)
+        pause.wait(every)
     raise AssertionError(f"it did not come to pass within {seconds} s")
 
 
@@ -192,6 +194,7 @@ def variables(settings: Settings) -> dict[str, str]:
             "bus": vendor.bus,
             "symbols": vendor.symbols,
             "window": vendor.window,
+            "margin": vendor.margin,
             "publishers": vendor.publishers,
         }
         for name, vendor in settings.vendors.items()
@@ -253,11 +256,11 @@ class Running:
         return self.process.wait(60)
 
 
-def lines_on(tape: Path, after: int = 0) -> list[bytes]:
-    """The bus's payloads on a tape, of the lives after that one, in order."""
+def lines_on(tape: Path, after: int = 0, since: Segment = FIRST) -> list[bytes]:
+    """The bus's payloads on a tape, of the lives after that one and from that segment on, in order."""
     found: list[bytes] = []
     for segment in segments(tape):
-        if segment.life > after:
+        if segment.life > after and segment >= since:
             found += _payloads(tape, segment)
     return found
 
@@ -268,10 +271,11 @@ def _payloads(tape: Path, segment: Segment) -> list[bytes]:
     return [line.partition(b" ")[2] for line in whole if not line.startswith(b"!")]
 
 
-def taped(settings: Settings, src: int = 1) -> list[Message]:
-    """What a collector's whole tape must have become, in the tape's order, without heartbeats."""
-    vendor, found = vendors.get(VENDOR), list[Message]()
-    follower = Follower(settings.tape_dir(VENDOR, src))
+def taped(settings: Settings, src: int = 1, name: str = VENDOR, since: Segment = FIRST) -> list[Message]:
+    """What a collector's tape, from that segment on, must have become, in the tape's order, without
+    heartbeats."""
+    vendor, found = vendors.get(name), list[Message]()
+    follower = Follower(settings.tape_dir(name, src), Place(since, 0) if since > FIRST else None)
     while chunk := follower.read():
         for line in chunk.data.split(b"\n")[:-1]:
             if line.startswith(b"!"):
@@ -287,13 +291,15 @@ def taped(settings: Settings, src: int = 1) -> list[Message]:
     return found
 
 
-def check_log(settings: Settings, src: int = 1) -> tuple[int, int]:
-    """Hold the live topic against the whole tape: nothing lost, first occurrences in order in each partition,
-    every heartbeat's count true. Gives how many messages, and how many records that were resends."""
-    pin = topics.verify(settings, VENDOR).live[0]
-    wanted = taped(settings, src)
+def check_log(settings: Settings, src: int = 1, name: str = VENDOR) -> tuple[int, int]:
+    """Hold what the live topic has of a collector against its whole tape: nothing lost, first occurrences in
+    order in each partition, every heartbeat's count true. Gives how many messages, and how many records that
+    were resends."""
+    pin = topics.verify(settings, name).live[0]
+    wanted = taped(settings, src, name)
     count = resent = 0
-    for p, log in enumerate(messages(settings, pin)):
+    for p, whole in enumerate(messages(settings, pin)):
+        log = [message for message in whole if message.src == src]
         mine = [m for m in wanted if m.symbol == "*" or partition_of(m.symbol, pin.partitions) == p]
         found = firsts(log)
         assert found == mine

@@ -5,5 +5,5 @@ import os
 SEEDS = range(int(os.environ.get("FAULT_SEEDS", "2")))
 ONCE = SEEDS if "FAULT_SEEDS" in os.environ else range(1)
 """For what starts servers of its own."""
-FEW = SEEDS[: -(-len(SEEDS) // 2)]
+FEW = ONCE
 """Of tests that take long: one in `make test`."""

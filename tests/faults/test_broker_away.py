@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from tapedeck.message import Status
 from tapedeck.settings import Settings, Vendor
 from tests import servers
 from tests.faults import FEW, SEEDS
@@ -51,7 +52,7 @@ def _hold(settings: Settings, market: Running) -> None:
     """All that the bus sent is on the tape, and all of the tape is in the log."""
     assert market.process.wait(PATIENCE) == 0, market.said
     sent = int(json.loads(market.said.splitlines()[-1])["totals"]["sent"])
-    until(lambda: len(taped(settings)) >= sent, PATIENCE)
+    until(lambda: len([m for m in taped(settings) if not isinstance(m, Status)]) == sent, PATIENCE, 0.2)
 
 
 @pytest.mark.parametrize("seed", FEW)
