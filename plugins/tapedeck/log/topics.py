@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from confluent_kafka.error import KafkaError
 
 from tapedeck import endpoints
-from tapedeck.errors import BadInput, Mismatch
+from tapedeck.errors import BadInput, Mismatch, NothingRecorded
 from tapedeck.log import client, identity, meta
 from tapedeck.log.identity import Described
 from tapedeck.log.meta import Meta, TopicPin, VendorTopics
@@ -79,7 +79,11 @@ def _ensure(settings: Settings, vendor: str) -> VendorTopics:
         )  # fmt: skip
     if fresh:
         meta.put(settings, *fresh)
-    return verify(settings, vendor)
+    try:
+        return verify(settings, vendor)
+    except NothingRecorded as e:  # it is recorded, but who answered lags behind
+        name = meta.topic_name(settings)
+        raise client.unavailable(settings, f"{name} does not say yet what was pinned there") from e
 
 
 def _check_name(known: Meta, vendor: str, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
-from tapedeck.errors import Mismatch, TapedeckError, Unavailable
+from tapedeck.errors import Mismatch, NothingRecorded, TapedeckError, Unavailable
 from tapedeck.log import client, meta, topics
 from tapedeck.log.meta import Meta, VendorTopics
 from tapedeck.settings import Settings
@@ -29,13 +29,15 @@ class Seen:
 
 
 def look(settings: Settings, vendor: str) -> Seen:
-    """Read `md.meta` and prove the vendor's topics. Raises BadInput, Mismatch, Unavailable."""
+    """Read `md.meta` and prove the topics, which are there. Raises BadInput, Mismatch, Unavailable."""
     at = time.monotonic()
     try:
         known = meta.read(settings)
         return Seen(known, topics.verify(settings, vendor, known), at)
     except KafkaException as e:
         raise client.unavailable(settings, e.args[0].str()) from e
+    except NothingRecorded as e:  # it is recorded, but who answered lags behind
+        raise client.unavailable(settings, f"a broker does not know of {vendor}'s topics yet") from e
 
 
 def sure(asking: Callable[[], T], pause: Callable[[float], object] = time.sleep) -> T:
