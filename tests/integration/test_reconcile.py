@@ -207,6 +207,8 @@ def test_windows_that_a_writer_has_yet_to_close_are_not_judged(
     settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades(settings).collection.delete_one({"_id": documents.document_id(T0 + 2 * WINDOW, "BTCUSDT")})
+    damaged = {"_id": documents.document_id(T0 + 2 * WINDOW, "ETHUSDT")}
+    trades(settings).collection.update_one(damaged, {"$inc": {"crc": 1}})
     monkeypatch.setattr("tapedeck.checks.sides.SETTLE", 100 * 3600 * NS)
     closed = dict.fromkeys(("trade", "quote", "book", "status", "fields"), T0 + 2 * WINDOW)
     saved = [positions.Position(topic_id=log.live.id, partition=p, next=1, closed=closed) for p in range(4)]
@@ -216,7 +218,9 @@ def test_windows_that_a_writer_has_yet_to_close_are_not_judged(
     assert any("still open" in note for note in report.notes)
     raised = [structs.replace(one, closed=dict.fromkeys(closed, T0 + 3 * WINDOW)) for one in saved]
     positions.save(settings, VENDOR, raised)
-    assert [f.start for f in run(settings).findings] == [T0 + 2 * WINDOW]
+    found = run(settings).findings
+    assert [(f.symbol, f.start) for f in found] == [(s, T0 + 2 * WINDOW) for s in ("BTCUSDT", "ETHUSDT")]
+    assert all(f.evidence["mendable"] for f in found)
 
 
 def test_a_whole_day_that_was_never_written_is_the_writers(settings: Settings, log: Published) -> None:

@@ -279,6 +279,8 @@ def _look(
             only = frozenset(inside)
             wrong += differing(settings, plan, partition, libraries, {kind: span}, only)
         for key in sorted(set(bad) - inside):
+            if partition not in plan.expired or span.start < span.end <= key[2]:
+                continue  # its window is still open: it is judged once it is closed
             held = decoded(settings, one, partition, one.around(key[2]))
             if key in held:
                 wrong.append(standing_only(one, partition, key, bad[key], held[key]))
