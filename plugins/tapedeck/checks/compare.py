@@ -14,7 +14,7 @@ from msgspec import Struct, to_builtins
 
 from tapedeck.checks.rows import SHOWN, Row, values
 from tapedeck.checks.sides_of import Side
-from tapedeck.columns import Array, Columns, concat, empty
+from tapedeck.columns import Array, Columns, empty
 from tapedeck.digest import hashes
 from tapedeck.message import KINDS
 from tapedeck.slices import Slice, format_time
@@ -138,7 +138,7 @@ def _of_kind(kind: str, one: Columns, other: Columns, key: Key, blank: Sequence[
 def _codes(one: Columns, other: Columns, names: Sequence[str]) -> tuple[Array, Array]:
     """A number for each message, the same on both sides for the same one; several of a key are told apart
     by their order of receipt."""
-    both = concat_codes(one, other)
+    both = _symbols(one, other)
     for name in names:
         values_ = [c[name] if name in c else np.zeros(len(c), np.int64) for c in (one, other)]
         _, code = np.unique(np.concatenate(values_), return_inverse=True)
@@ -149,7 +149,7 @@ def _codes(one: Columns, other: Columns, names: Sequence[str]) -> tuple[Array, A
     return both[:split] * most + sides[0], both[split:] * most + sides[1]
 
 
-def concat_codes(one: Columns, other: Columns) -> Array:
+def _symbols(one: Columns, other: Columns) -> Array:
     """The symbols of both, one after the other, as numbers of one table."""
     table = {symbol: i for i, symbol in enumerate(dict.fromkeys((*one.symbols, *other.symbols)))}
     parts = [
@@ -192,8 +192,3 @@ def _rows(sort: str, one: Columns | None, other: Columns | None, blank: Sequence
             )
         )  # fmt: skip
     return found
-
-
-def whole(parts: Mapping[str, list[Columns]]) -> dict[str, Columns]:
-    """Parts of each kind as one."""
-    return {kind: concat(kind, some) for kind, some in parts.items()}

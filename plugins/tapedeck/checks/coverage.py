@@ -65,7 +65,7 @@ def coverage(
     if (start is None) != (end is None):
         raise BadInput("give both ends of the slice, or none for all that there is")
     with database.answering(deck):
-        standing = documents.heads_of(one.collection, symbol, _around(one, asked) if asked else every)
+        standing = documents.heads_of(one.collection, symbol, one.whole(asked) if asked else every)
     if not standing:
         check_known(deck, one, symbol)
     of = asked or Slice(min((s.span.start for s in standing), default=time.time_ns() - 1), time.time_ns())
@@ -82,10 +82,6 @@ def coverage(
         "complete_through": stamp, "held_back_by": through.by if through else None, "notes": notes,
     }  # fmt: skip
     return frame
-
-
-def _around(one: Library, of: Slice) -> Slice:
-    return Slice(one.around(of.start).start, one.around(of.end - 1).end)
 
 
 def _written(deck: Settings, one: Library, groups: int, home: int) -> int:

@@ -11,12 +11,13 @@ import numpy as np
 from tapedeck.checks.attribution import Facts, attribute, explained, spell
 from tapedeck.checks.findings import WHOLE, Finding, identity
 from tapedeck.checks.gaps import Chains, Event, Head, Missing, Tail, chains, tails
-from tapedeck.checks.heartbeats import FILES, Outage, Shortfall, late, listening, outages, shortfalls, unheard
+from tapedeck.checks.heartbeats import Outage, Shortfall, late, listening, outages, shortfalls, unheard
 from tapedeck.checks.look import Lane, Look
 from tapedeck.checks.steadiness import Steadiness
 from tapedeck.checks.switches import Switch, grouped, switches
 from tapedeck.checks.twins import Lacking, Twins
 from tapedeck.columns import Columns, concat
+from tapedeck.log.coverage import FILES
 from tapedeck.log.decode import Undecodable
 from tapedeck.log.lost import Lost
 from tapedeck.log.meta import Extent, Life

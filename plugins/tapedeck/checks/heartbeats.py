@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from tapedeck.columns import Array, Columns
+from tapedeck.log.coverage import FILES
 from tapedeck.log.meta import Life
 from tapedeck.slices import NS, Slice
 
@@ -21,8 +22,6 @@ WARN, FAIL = 1.5, 2.0
 """A heartbeat is late after so many intervals."""
 SILENT = 10 * NS
 """A collector that has shown nothing for so long is away; what is younger may be on its way to Kafka."""
-FILES = 1000
-"""Sources from this number on are files: nobody expects them to listen on."""
 
 Why = Literal["late heartbeat", "killed", "ended", "disconnected", "silent since"]
 

@@ -9,8 +9,8 @@ from msgspec import structs
 from tapedeck.calendars.named import calendar_of
 from tapedeck.calendars.session import opened
 from tapedeck.checks.findings import WHOLE, Finding
-from tapedeck.checks.heartbeats import FILES
 from tapedeck.log import meta
+from tapedeck.log.coverage import FILES
 from tapedeck.log.meta import Meta
 from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings

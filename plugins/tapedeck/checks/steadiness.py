@@ -15,11 +15,12 @@ from tapedeck.checks.baselines import HOUR
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gaps import Missing
 from tapedeck.checks.heard import NOTHING, Heard
-from tapedeck.checks.heartbeats import FILES, subtract
+from tapedeck.checks.heartbeats import subtract
 from tapedeck.checks.limits import LIMITS, Limits
 from tapedeck.checks.look import Look
 from tapedeck.checks.silence import Silence, Spans, Usual, Volume
 from tapedeck.checks.timing import Clock, Timing
+from tapedeck.log.coverage import FILES
 from tapedeck.message import HALT, OPEN, WHOLE_FEED
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, format_time

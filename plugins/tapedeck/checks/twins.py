@@ -12,8 +12,8 @@ from itertools import combinations
 
 import numpy as np
 
-from tapedeck.checks.heartbeats import FILES
 from tapedeck.columns import Array, Columns, concat
+from tapedeck.log.coverage import FILES
 from tapedeck.log.judge import Judged
 from tapedeck.slices import NS, Slice
 

@@ -17,7 +17,7 @@ from tapedeck.slices import Slice
 from tapedeck.store import database, documents
 from tapedeck.store.documents import Stored
 from tapedeck.store.library import Library
-from tapedeck.store.rebuilt import Key, total_of
+from tapedeck.store.rebuilt import Key
 from tapedeck.store.reread import reread
 from tapedeck.store.window import build_windows, ordered, tally_of
 
@@ -177,9 +177,8 @@ def _compare(
 def standing_only(one: Library, partition: int, key: Key, why: str, held: Held) -> Difference:
     """A damaged window of which Kafka no longer holds the log: it can't be built again."""
     span = one.around(key[2])
-    says = held.says or total_of(())
-    lost = Diff(different=says[0].messages)
+    lost = Diff(different=held.says[0].messages)
     return Difference(
-        one.kind, key[1], span, NOTHING, says, lost, f"{why}; Kafka no longer holds its log",
+        one.kind, key[1], span, NOTHING, held.says, lost, f"{why}; Kafka no longer holds its log",
         tuple(held.ids), mendable=False,
     )  # fmt: skip

@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tapedeck.checks.activity import BUCKET
 from tapedeck.columns import Array
 from tapedeck.drill import untold
-from tapedeck.drill.placing import Random, log_size, start_times
+from tapedeck.drill.placing import ABOUT, Random, log_size, span, start_times
 from tapedeck.drill.played import Allowed, Played, Truth, chosen
 from tapedeck.drill.take import Take
 from tapedeck.simulate.faults import Deed, Faults, commit
 from tapedeck.slices import NS
-
-ABOUT = 40
-"""About so many single faults are put into a tape at once."""
-BUCKET = 600 * NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def burst(take: Take, random: Random) -> Played:
     spans = []
     for start in start_times(take, random, 5, NS):
         length = int(random.uniform(0.02, 0.5) * NS)
-        inside = (take.ts >= start) & (take.ts < start + length)
+        inside = span(take, start, length)
         keep &= ~inside
         spans.append(inside)
     played = chosen(take, np.flatnonzero(keep), take.ts[keep])
@@ -167,7 +164,7 @@ def deaf(take: Take, random: Random) -> Played:
     longest = min(20.0, (take.of.end - take.of.start) / NS / 10)
     length = int(log_size(random, 1.0, longest) * NS)
     [start] = start_times(take, random, 1, length + 3 * NS)
-    keep = (take.ts < start) | (take.ts >= start + length)
+    keep = ~span(take, start, length)
     played = chosen(take, np.flatnonzero(keep), take.ts[keep])
     (first, last), *_ = played.spans
     played.spans = [(first, start), (start + length, last)]

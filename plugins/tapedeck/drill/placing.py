@@ -9,6 +9,8 @@ from tapedeck.drill.played import INTERVAL
 from tapedeck.drill.take import Take
 
 Random = np.random.Generator
+ABOUT = 40
+"""About so many single faults are put into a tape at once."""
 
 
 def span(take: Take, start: int, length: int) -> Array:

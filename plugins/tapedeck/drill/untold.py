@@ -7,17 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from tapedeck.checks.activity import BUCKET
 from tapedeck.columns import Array, Columns
-from tapedeck.drill.placing import Random, log_size, log_sizes, span, start_times
+from tapedeck.drill.placing import ABOUT, Random, log_size, log_sizes, span, start_times
 from tapedeck.drill.played import Allowed, Played, Truth, as_it_was, chosen
 from tapedeck.drill.take import Take, delays
 from tapedeck.reports.grain import least_move
 from tapedeck.slices import NS
 
-ABOUT = 40
-"""About so many single faults are put into a tape at once."""
 HOUR = 3600 * NS
-BUCKET = 600 * NS
 
 
 def mute(take: Take, random: Random) -> Played | None:
@@ -29,9 +27,10 @@ def mute(take: Take, random: Random) -> Played | None:
     longest = min(120.0, (take.of.end - take.of.start) / NS / 4)
     length = int(log_size(random, 2.0, longest) * NS)
     [start] = start_times(take, random, 1, length + NS)
-    own = np.array([take.symbol_of(i) == symbol for i in np.flatnonzero(span(take, start, length)).tolist()])
+    inside = np.flatnonzero(span(take, start, length))
+    own = inside[[take.symbol_of(i) == symbol for i in inside.tolist()]]
     keep = np.ones(len(take), np.bool_)
-    keep[np.flatnonzero(span(take, start, length))[own]] = False
+    keep[own] = False
     played = chosen(bare, np.flatnonzero(keep), take.ts[keep])
     end = start + length
     played.truths = [Truth(checks=("silence",), start=start, end=end, symbol=symbol, size=length / NS)]

@@ -51,6 +51,10 @@ class Library:
         start = ts_recv // self.window * self.window
         return Slice(start, start + self.window)
 
+    def whole(self, of: Slice) -> Slice:
+        """From the start of the first window that meets a slice to the end of the last."""
+        return Slice(self.around(of.start).start, self.around(of.end - 1).end)
+
 
 def ensure(settings: Settings, vendor: str, prefix: str = "") -> dict[str, Library]:
     """The vendor's libraries by kind, made where they are missing; with a prefix, `PREFIX_<vendor>.<kind>`.

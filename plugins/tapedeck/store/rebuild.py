@@ -309,12 +309,10 @@ class _Partition:
     def _added(self, kind: str, span: Slice, log: Reread, parts: list[Stored]) -> Built | None:
         """The stored window and what lies past it, judged together; None where nothing does."""
         one, symbol = self.libraries[kind], parts[0].symbol
-        wide = span.widen(log.margin)
-        around = Slice(one.around(wide.start).start, one.around(wide.end - 1).end)
         tail = log.columns[kind].of(symbol)
         if log.voids is None and not len(tail):
             return None
-        beside = documents.load(one.collection, [symbol], around)
+        beside = documents.load(one.collection, [symbol], one.whole(span.widen(log.margin)))
         tail = log.beyond(beside, tail)
         if log.voids is None and not len(tail):
             return None

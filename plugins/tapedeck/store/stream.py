@@ -38,15 +38,13 @@ def stream(
     one, of = libraries.named(deck, library), slice_of(start, end)
     symbols = [symbol] if isinstance(symbol, str) else list(symbol)
 
-    def between(start: int, end: int) -> Any:
-        return read(library, symbol, start, end, columns, tail=tail, as_of=as_of, arrow=arrow, settings=deck)
+    def between(at: int, stop: int) -> Any:
+        return read(library, symbol, at, stop, columns, tail=tail, as_of=as_of, arrow=arrow, settings=deck)
 
     at, width = of.start, 1
     for stop in _edges(_sizes(deck, one, symbols, of), one.window, rows):
         if at < (stop := min(stop, of.end)):
-            frame = read(
-                library, symbol, at, stop, columns, tail=tail, as_of=as_of, arrow=arrow, settings=deck
-            )
+            frame = between(at, stop)
             if len(frame):
                 yield frame
             at = stop
@@ -74,9 +72,8 @@ def _edges(sizes: Mapping[int, int], window: int, rows: int) -> Iterator[int]:
 def _sizes(deck: Settings, one: Library, symbols: Sequence[str], of: Slice) -> dict[int, int]:
     """By start (UTC ns), how many rows the stored windows hold, in order."""
     sizes: dict[int, int] = {}
-    wide = Slice(one.around(of.start).start, one.around(of.end - 1).end)
     with database.answering(deck):
-        for start, count in documents.sizes(one.collection, symbols, wide):
+        for start, count in documents.sizes(one.collection, symbols, one.whole(of)):
             window = one.around(start).start
             sizes[window] = sizes.get(window, 0) + count
     return dict(sorted(sizes.items()))

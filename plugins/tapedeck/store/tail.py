@@ -51,11 +51,10 @@ def as_of(settings: Settings, one: Library, symbols: Sequence[str], of: Slice, t
 
     Raises BadInput for a time of which replaced windows are forgotten, or that is yet to come.
     """
-    around = Slice(one.around(of.start).start, one.around(of.end - 1).end)
     held: dict[str, list[Stored]] = {symbol: [] for symbol in symbols}
     with database.answering(settings):
         generations.check_age(settings, one, time)
-        for document in generations.as_of(one, symbols, around, time):
+        for document in generations.as_of(one, symbols, one.whole(of), time):
             held[document["sy"]].append(documents.stored(document))
     found = {symbol: _rows(one.kind, held[symbol], of, True) for symbol in symbols}
     return Answer(found, _partial(held))
@@ -151,10 +150,9 @@ def _rows(kind: str, held: Sequence[Stored], of: Slice, places: bool) -> Columns
 def _documents(
     settings: Settings, one: Library, symbols: Sequence[str], of: Slice
 ) -> dict[str, list[Stored]]:
-    around = Slice(one.around(of.start).start, one.around(of.end - 1).end)
     held: dict[str, list[Stored]] = {symbol: [] for symbol in symbols}
     with database.answering(settings):
-        for document in documents.load(one.collection, symbols, around):
+        for document in documents.load(one.collection, symbols, one.whole(of)):
             held[document.symbol].append(document)
     return held
 

@@ -56,7 +56,6 @@ class Summed:
     start: int
     tallies: tuple[Tally, Tally, Tally]
     documents: int
-    symbols: tuple[str, ...]
     stale: bool
     version: int
 
@@ -243,6 +242,6 @@ def _summed(document: Mapping[str, Any]) -> Summed:
     kept, duplicate, voided = (_tally(document.get(name, nothing)) for name in NAMES)
     return Summed(
         kind=document["kind"], partition=document["p"], start=document["start"] * MS,
-        tallies=(kept, duplicate, voided), documents=document.get("documents", 0), symbols=(),
+        tallies=(kept, duplicate, voided), documents=document.get("documents", 0),
         stale=bool(document.get("marks")) or "kept" not in document, version=document["version"],
     )  # fmt: skip
