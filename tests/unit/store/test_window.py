@@ -6,13 +6,15 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapedeck import digest
+from tapedeck import message as m
 from tapedeck.columns import Columns, concat, from_messages
 from tapedeck.log.plan import Claim
-from tapedeck.message import Trade, Void
+from tapedeck.message import KINDS, Trade, Void
 from tapedeck.slices import Slice
 from tapedeck.store.documents import documents
 from tapedeck.store.window import Tally, beyond, build, build_windows, onto, tally_of
@@ -23,18 +25,26 @@ MARGIN = 100 * MS
 LIVE, BACKFILL = 3, 4
 CLAIMS = (Claim(topic_id="live", partition=0, start=0, next=100),)
 
-message = st.builds(
-    Trade,
-    symbol=st.sampled_from(["A", "B"]),
-    ts_event=st.just(0),
-    ts_recv=st.integers(850, 2150).map(lambda ms: ms * MS),
-    seq=st.integers(0, 6),
-    prev=st.just(0),
-    src=st.sampled_from([1, 2, 1007]),
-    price=st.sampled_from([1.0, 2.0]),
-    size=st.just(1.0),
-)
-placed = st.lists(st.tuples(message, st.sampled_from([LIVE, BACKFILL])), max_size=25)
+price = st.sampled_from([1.0, 2.0])
+levels = st.lists(st.tuples(price, price), max_size=3)
+common: dict[str, st.SearchStrategy[Any]] = {
+    "symbol": st.sampled_from(["A", "B"]),
+    "ts_event": st.just(0),
+    "ts_recv": st.integers(850, 2150).map(lambda ms: ms * MS),
+    "seq": st.integers(0, 6),
+    "prev": st.just(0),
+    "src": st.sampled_from([1, 2, 1007]),
+}
+message = st.builds(Trade, **common, price=price, size=st.just(1.0))
+of_kind: dict[str, st.SearchStrategy[Any]] = {
+    "trade": message,
+    "quote": st.builds(m.Quote, **common, bid=price, ask=price),
+    "book": st.builds(m.Book, **common, snapshot=st.integers(0, 1), bids=levels, asks=levels),
+    "status": st.builds(m.Status, **common, code=st.integers(0, 5), text=st.sampled_from(["", "up"])),
+    "fields": st.builds(m.Fields, **common, fields=st.dictionaries(st.sampled_from(["a", "b"]), price)),
+}
+topic = st.sampled_from([LIVE, BACKFILL])
+placed = st.lists(st.tuples(message, topic), max_size=25)
 void = st.builds(
     Void, symbol=st.sampled_from(["A", "*"]), ts_event=st.just(0), ts_recv=st.just(1200 * MS), seq=st.just(0),
     prev=st.just(0), src=st.sampled_from([1, 2]), end=st.just(1500 * MS), before=st.just(10),
@@ -47,9 +57,9 @@ def record(message: Any, kind: str, topic: int, offset: int) -> Columns:
     )
 
 
-def built(parts: list[Columns], voids: Columns | None) -> dict[str, Any]:
+def built(parts: list[Columns], voids: Columns | None, kind: str = "trade") -> dict[str, Any]:
     return build_windows(
-        SPAN, concat("trade", parts), voids, MARGIN,
+        SPAN, concat(kind, parts), voids, MARGIN,
         partition=0, claims=CLAIMS, backfills=frozenset({BACKFILL}),
     )  # fmt: skip
 
@@ -62,19 +72,21 @@ def stored(windows: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None)
-@given(placed, st.none() | void, st.randoms(use_true_random=False), st.booleans())
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=60)
+@given(st.data(), st.none() | void, st.randoms(use_true_random=False), st.booleans())
 def test_any_cutting_and_any_order_of_arrival_make_the_same_documents(
-    messages: list[tuple[Trade, int]], voided: Void | None, rng: random.Random, twice: bool
+    kind: str, data: st.DataObject, voided: Void | None, rng: random.Random, twice: bool
 ) -> None:
-    parts = [record(m, "trade", topic, offset) for offset, (m, topic) in enumerate(messages)]
+    messages = data.draw(st.lists(st.tuples(of_kind[kind], topic), max_size=25))
+    parts = [record(m, kind, topic, offset) for offset, (m, topic) in enumerate(messages)]
     voids = record(voided, "void", BACKFILL, 30) if voided else None
-    expected = stored(built(parts, voids))
+    expected = stored(built(parts, voids, kind))
     shuffled = parts + parts[: len(parts) // 2] if twice else list(parts)
     rng.shuffle(shuffled)
-    cut = rng.randrange(len(shuffled) + 1)
-    batches = [concat("trade", shuffled[:cut]), concat("trade", shuffled[cut:])]
-    assert stored(built(batches, voids)) == expected
+    cuts = sorted(rng.randrange(len(shuffled) + 1) for _ in range(rng.randrange(4)))
+    batches = [concat(kind, shuffled[a:b]) for a, b in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
+    assert stored(built(batches, voids, kind)) == expected
 
 
 @settings(deadline=None)
@@ -117,6 +129,20 @@ def test_margins_judge_but_are_not_stored() -> None:
     copy = record(trade(1001, 7, src=2), "trade", LIVE, 1)
     window = built([first, copy], None)["A"]
     assert [t.messages for t in window.tallies] == [0, 1, 0]
+
+
+def test_of_sequences_that_begin_anew_at_once_two_collectors_copies_are_one() -> None:
+    """The venue counts from 1 again within the margin: the n-th of a seq is the n-th of the other's."""
+    seqs = [1, 2, 3, 1, 2, 3, 4]
+    parts = [
+        record(trade(1500 + 10 * i + src, seq, src), "trade", LIVE, 2 * i + src)
+        for i, seq in enumerate(seqs)
+        for src in (1, 2)
+    ]
+    window = built(parts, None)["A"]
+    assert window.kept["seq"].tolist() == seqs
+    assert set(window.kept["src"].tolist()) == {1}
+    assert [t.messages for t in window.tallies] == [7, 7, 0]
 
 
 def test_rows_are_in_order_of_receipt_topic_and_offset() -> None:
