@@ -48,6 +48,8 @@ SETTINGS = Settings(
     vendors={VENDOR: Vendor(symbols=["A", "B"], window=WINDOWS, margin="2s", lateness="5s")},
     writer=Writer(grace="8s", late_every="1ms"),
 )
+ROWS = 3
+"""A window of more rows is halved."""
 MARGIN = parse_duration(SETTINGS.vendors[VENDOR].margin)
 LIVE = TopicPin(
     id="live", name="md.live", vendor=VENDOR, role="live", partitions=1, partitioner="murmur2", number=3
@@ -168,15 +170,16 @@ class World:
                 raise Killed
 
     def replace(self, one: Library, builds: Sequence[Built], by: str, **_: Any) -> list[Outcome]:
-        """A bulk may be cut anywhere: each document is written by itself."""
+        """A bulk may be cut anywhere: each window is written by itself, but the parts of a halved one at
+        once, as MongoDB does in a transaction."""
         outcomes = []
         stand = self.documents[one.kind]
         for built in builds:
-            (document,) = documents.documents(built, by)
-            before = stand.get(document["_id"])
+            parts = documents.documents(built, by)
+            before = stand.get(parts[0]["_id"])
             outcome = documents.verdict(before, built)
             if outcome is Outcome.WRITTEN:
-                self.write(lambda d=document: stand.update({d["_id"]: d}))  # type: ignore[misc]
+                self.write(lambda before=before, parts=parts: _put(stand, before, parts))  # type: ignore[misc]
             outcomes.append(outcome)
         return outcomes
 
@@ -258,8 +261,15 @@ class World:
             (client, "watermarks", lambda _, __, topic, ___: (0, len(self.log[topic]))),
             (client, "offsets_at", lambda _, __, ___, times: {p: self.at(ms) for p, ms in times.items()}),
             (closing, "IDLE_SECONDS", -1.0),
+            (documents, "_size", lambda document: 2**30 if document["c"] > ROWS else 0),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, mine)
+
+
+def _put(stand: dict[str, dict[str, Any]], before: dict[str, Any] | None, parts: Sequence[Any]) -> None:
+    for name in (before or {}).get("parts", ()):
+        del stand[name]
+    stand.update({part["_id"]: part for part in parts})
 
 
 class Process:

@@ -230,6 +230,8 @@ class Writing(RuleBasedStateMachine):
                     document = stand.pop(documents.document_id(window.start, symbol), None)
                     assert document is not None, f"no document of {kind} {symbol} {window}"
                     assert document["content"] == built.content, f"{kind} {symbol} {window}"
+                    for part in document["parts"]:
+                        assert stand.pop(part)["build"] == document["build"], f"{part} is of another build"
             assert all(d["kept"]["n"] == d["duplicate"]["n"] == d["voided"]["n"] == 0 for d in stand.values())
         ends = {pin.id: self.world.end(pin) for pin in (LIVE, BACKFILL)}
         assert {key[0]: position.next for key, position in self.world.positions.items()} == ends
