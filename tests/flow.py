@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from confluent_kafka import KafkaException
 from msgspec import structs
 from pymongo.errors import PyMongoError
@@ -26,7 +26,9 @@ from tapedeck.slices import NS, Slice
 from tapedeck.store import check, library, positions, undecodable
 from tapedeck.store.read import read
 from tapedeck.store.rebuild import rebuild
+from tests.faulty import Orders, within
 from tests.published import HOUR, T0, VENDOR, Published, environment, trade
+from tests.servers import PROGRAM
 
 OF = Slice(T0, T0 + HOUR)
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "LTCUSDT", "XRPUSDT")
@@ -161,7 +163,7 @@ class Reader:
         assert not self._thread.is_alive()
 
     def _work(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.2):
             for symbol in SYMBOLS:
                 before = list(self._flow.acked[symbol])
                 try:
@@ -192,14 +194,18 @@ class Reader:
 
 
 class Process:
-    """A writer's process; ended with the block, whatever happened in it."""
+    """`tapedeck write`; ended with the block, whatever happened in it. `processes`: of more than one, each is
+    started again when it dies."""
 
-    def __init__(self, settings: Settings, *more: str) -> None:
+    def __init__(
+        self, settings: Settings, *, processes: int = 1, orders: Orders | None = None, careless: bool = False
+    ) -> None:
         self.log = Path(settings.state_dir).parent / f"writer-{time.monotonic_ns()}.log"
+        more = within(orders, careless) if orders is not None or careless else {}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faulty", VENDOR, *more],
-                env=environment(settings), stdout=log, stderr=log,
+                [str(PROGRAM), "write", VENDOR, "--processes", str(processes)],
+                env=environment(settings) | more, stdout=log, stderr=log,
             )  # fmt: skip
 
     def __enter__(self) -> Process:
@@ -207,8 +213,17 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
+            crew = self.crew
             self.process.kill()
+            for one in crew:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
         self.process.wait()
+
+    @property
+    def crew(self) -> list[psutil.Process]:
+        """The processes that it has started, if it is not alone."""
+        return psutil.Process(self.process.pid).children()
 
     @property
     def said(self) -> str:

@@ -103,7 +103,7 @@ def test_of_a_careless_writer_it_does(settings: Settings, tmp_path: Path, name: 
     members, strike = BLOWS[name]
     with replica_set(tmp_path, members) as servers:
         settings = kept_at(settings, servers.uri)
-        with Flow(settings, calm=True) as flow, Process(settings, "--careless") as writer:
+        with Flow(settings, calm=True) as flow, Process(settings, careless=True) as writer:
             strike(servers, careless=True)
             flow.end()
             await_that(lambda: read_to_the_end(settings, flow), lambda: writer.said)
