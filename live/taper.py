@@ -9,13 +9,14 @@ import click
 from tapedeck import buses, health, logs, settings, vendors
 from tapedeck.errors import TapedeckError
 from tapedeck.tape.ending import Ending
+from tapedeck.tape.half import TAPER_BUS
 from tapedeck.tape.taper import tape
 
 
 @click.command()
 @click.argument("vendor")
 @click.option("--src", type=click.IntRange(1, 999), default=1)
-@click.option("--bus", "address", default="", help="Instead of the bus that settings name.")
+@click.option("--bus", "address", default="", envvar=TAPER_BUS, help="Instead of the bus that settings name.")
 @click.option("--parent", type=int, help="End when this process is gone.")
 def main(vendor: str, src: int, address: str, parent: int | None) -> None:
     """Record a vendor's bus until SIGTERM."""

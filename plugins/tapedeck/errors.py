@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class TapedeckError(Exception):
     """Root of all errors that tapedeck raises on purpose.
@@ -34,3 +36,16 @@ class Mismatch(TapedeckError):
 
 class Incomplete(TapedeckError):
     """The log can't answer for the whole slice (yet, or any more); the message says which part."""
+
+
+def infrastructure() -> tuple[type[Exception], ...]:
+    """What Kafka's and MongoDB's clients raise, where they are loaded at all."""
+    named = (("confluent_kafka", "KafkaException"), ("pymongo.errors", "PyMongoError"))
+    return tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)
+
+
+def failed(error: Exception) -> str:
+    """The sentence for one of those that nobody nearer to it has put into words."""
+    inner = error.args[0] if error.args else error
+    why = inner.str() if hasattr(inner, "str") else error  # Kafka's own is a dump of its fields
+    return f"Kafka or MongoDB failed ({why}): see `tapedeck status`, then try again"

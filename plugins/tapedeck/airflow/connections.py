@@ -15,7 +15,7 @@ from msgspec import structs
 
 from tapedeck import settings as settings_module
 from tapedeck.errors import BadInput
-from tapedeck.settings import Settings
+from tapedeck.settings import Settings, check_kafka, check_uri
 
 KAFKA = "tapedeck_kafka"
 MONGO = "tapedeck_mongo"
@@ -47,12 +47,15 @@ def with_connections(settings: Settings, kafka: Connection, mongo: Connection) -
     """The settings with the addresses and credentials of the two connections."""
     properties = kafka_properties(kafka)
     bootstrap = properties.pop("bootstrap.servers")
+    check_kafka(properties, f"the Airflow connection {KAFKA}")
+    uri = mongo_uri(mongo)
+    check_uri(uri, f"the Airflow connection {MONGO}")
     return structs.replace(
         settings,
         kafka=structs.replace(
             settings.kafka, bootstrap=bootstrap, client={**settings.kafka.client, **properties}
         ),
-        mongo=structs.replace(settings.mongo, uri=mongo_uri(mongo)),
+        mongo=structs.replace(settings.mongo, uri=uri),
     )
 
 

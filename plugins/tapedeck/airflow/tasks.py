@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
 
 from tapedeck.airflow.slice import slice_of
-from tapedeck.errors import TapedeckError, Unavailable
+from tapedeck.errors import TapedeckError, Unavailable, failed, infrastructure
 from tapedeck.jobs.origin import Origin
 from tapedeck.settings import load
 from tapedeck.slices import NS, Slice, parse_duration
@@ -56,6 +56,9 @@ def in_one_sentence(function: Callable[P, R]) -> Callable[P, R]:
         except Unavailable as e:
             log.error("%s", e)
             raise SystemExit(e.exit_code) from None
+        except infrastructure() as e:
+            log.error("%s", failed(e))
+            raise SystemExit(Unavailable.exit_code) from None
         except TapedeckError as e:
             log.error("%s", e)
             raise Refused(e.exit_code) from None

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tapedeck.errors import TapedeckError
+from tapedeck.errors import TapedeckError, Unavailable, failed, infrastructure
 
 VERBS = {
     "up": "servers", "down": "servers", "status": "servers", "doctor": "servers", "config": "config",
@@ -81,16 +81,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         where = f" (see `{context.command_path} --help`)" if context else ""
         click.echo(f"tapedeck: {e.format_message()}{where}", err=True)
         return 2
-    except _infrastructure() as e:
-        click.echo(
-            f"tapedeck: Kafka or MongoDB failed ({e}): see `tapedeck status`, then try again", err=True
-        )
-        return 3
+    except infrastructure() as e:
+        click.echo(f"tapedeck: {failed(e)}", err=True)
+        return Unavailable.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-
-
-def _infrastructure() -> tuple[type[Exception], ...]:
-    """What Kafka's and MongoDB's clients raise, where they are loaded at all."""
-    named = (("confluent_kafka", "KafkaException"), ("pymongo.errors", "PyMongoError"))
-    return tuple(getattr(sys.modules[module], name) for module, name in named if module in sys.modules)

@@ -15,6 +15,7 @@ from tapedeck.embedded.launch import Launch, write_whole
 from tapedeck.embedded.ports import Ports
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.settings import Settings
+from tapedeck.store import database
 
 REPLICA_SET = "tapedeck"
 
@@ -93,13 +94,13 @@ def _member(host: str) -> MongoClient[dict[str, Any]]:
     return MongoClient(host, directConnection=True, serverSelectionTimeoutMS=1000, socketTimeoutMS=10_000)
 
 
-def answers(uri: str) -> bool:
+def answers(settings: Settings, uri: str) -> bool:
     """Whether the MongoDB of that URI answers within two seconds."""
     client: MongoClient[dict[str, Any]] | None = None
     try:
-        client = MongoClient(uri, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000)
+        client = database.connection(settings, uri, serverSelectionTimeoutMS=2000, connectTimeoutMS=2000)
         return bool(client.admin.command("ping")["ok"])
-    except PyMongoError:
+    except (PyMongoError, ValueError, OSError):
         return False
     finally:
         if client:

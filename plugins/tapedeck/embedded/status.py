@@ -23,7 +23,7 @@ def status(settings: Settings) -> dict[str, Any]:
     """
     known = endpoints.resolve(settings)
     bootstrap, uri, url = known.kafka.bootstrap, known.mongo.uri, known.airflow.url
-    mongo = bool(uri) and mongod.answers(uri)
+    mongo = bool(uri) and mongod.answers(known, uri)
     writers = live.describe(settings, "writer")
     return {
         "kafka": {

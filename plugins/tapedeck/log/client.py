@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tapedeck import endpoints
 from tapedeck.errors import Unavailable
+from tapedeck.log import reaching
 from tapedeck.settings import Settings
 
 CONTACT_SECONDS = 10.0
@@ -49,9 +50,10 @@ def consumer(settings: Settings, **more: object) -> Iterator[Consumer]:
     config = reading(settings, **more)
 
     def make() -> Consumer:
-        made = Consumer({**config, "group.id": throw_away_group()}, logger=_log)
+        own = {**config, "group.id": throw_away_group()}
+        made, heard = reaching.made(Consumer, own, _log)
         try:
-            _contact(made, endpoints.bootstrap(settings))
+            reaching.await_answer(made, heard, endpoints.bootstrap(settings), CONTACT_SECONDS)
         except Unavailable:
             made.close()
             raise
@@ -65,19 +67,22 @@ def consumer(settings: Settings, **more: object) -> Iterator[Consumer]:
 
 
 def reading(settings: Settings, **more: object) -> dict[str, object]:
-    """librdkafka's settings for reading with plain `assign()`, but for the group."""
+    """librdkafka's settings for reading with plain `assign()`, but for the group.
+
+    What `[kafka.client]` says wins where nothing but speed and memory hangs on it.
+    """
     return {
+        "fetch.queue.backoff.ms": 1,  # the default stalls a second at a time; it outlasts a seek elsewhere
+        "fetch.wait.max.ms": 10,  # a waiting fetch holds up the look-ups and seeks behind it
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.message.max.bytes": 131_072,  # all of it is unpacked before its first record is there
         **_common(settings),
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "check.crcs": True,
         "auto.offset.reset": "error",
         "isolation.level": "read_uncommitted",  # topics are not transactional
-        "fetch.queue.backoff.ms": 1,  # the default stalls a second at a time; it outlasts a seek elsewhere
-        "fetch.wait.max.ms": 10,  # a waiting fetch holds up the look-ups and seeks behind it
-        "queued.min.messages": 20_000,
-        "queued.max.messages.kbytes": 16_384,
-        "fetch.message.max.bytes": 131_072,  # all of it is unpacked before its first record is there
         **more,
     }
 
@@ -160,42 +165,49 @@ def producer(settings: Settings, **more: object) -> Producer:
 
     Raises Unavailable where Kafka does not answer.
     """
-    client = Producer(producing(settings, **more), logger=_log)
-    _contact(client, endpoints.bootstrap(settings))
+    client, heard = reaching.made(Producer, producing(settings, **more), _log)
+    reaching.await_answer(client, heard, endpoints.bootstrap(settings), CONTACT_SECONDS)
     return client
 
 
 def producing(settings: Settings, **more: object) -> dict[str, object]:
-    """librdkafka's settings for producing."""
+    """librdkafka's settings for producing; as `reading`."""
     return {
+        "compression.type": "lz4",
+        "linger.ms": 2,
+        "batch.num.messages": 500,  # to find a time in a batch, or to seek there, it is unpacked whole
         **_common(settings),
         "enable.idempotence": True,
         "acks": "all",
         "message.timeout.ms": 0,
-        "compression.type": "lz4",
-        "linger.ms": 2,
-        "batch.num.messages": 500,  # to find a time in a batch, or to seek there, it is unpacked whole
         **more,
     }
 
 
 def contact(settings: Settings) -> None:
     """Returns when Kafka has answered. Raises Unavailable where it does not."""
-    _contact(admin(settings), endpoints.bootstrap(settings))
+    asker, heard = _asker(settings)
+    reaching.await_answer(asker, heard, endpoints.bootstrap(settings), CONTACT_SECONDS)
 
 
 def admin(settings: Settings) -> AdminClient:
     """This process's admin client for these settings. Raises Unavailable where Kafka does not answer."""
+    return _asker(settings)[0]
+
+
+def _asker(settings: Settings) -> tuple[AdminClient, reaching.Heard]:
     config = _common(settings)
     return _admin(os.getpid(), tuple(sorted(config.items())), endpoints.bootstrap(settings))
 
 
 @lru_cache(maxsize=8)
-def _admin(_pid: int, config: tuple[tuple[str, object], ...], bootstrap: str) -> AdminClient:
+def _admin(
+    _pid: int, config: tuple[tuple[str, object], ...], bootstrap: str
+) -> tuple[AdminClient, reaching.Heard]:
     """One a process (librdkafka does not survive a fork): connecting takes longer than most questions."""
-    client = AdminClient(dict(config), logger=_log)
-    _contact(client, bootstrap)
-    return client
+    client, heard = reaching.made(AdminClient, dict(config), _log)
+    reaching.await_answer(client, heard, bootstrap, CONTACT_SECONDS)
+    return client, heard
 
 
 @contextmanager
@@ -286,9 +298,15 @@ def _led(settings: Settings, where: TopicPartition, ask: Callable[[], Any]) -> A
 
 
 def unavailable(settings: Settings, error: object) -> Unavailable:
-    """The sentence for a Kafka that failed in the middle of something."""
+    """The sentence for a Kafka that failed in the middle of something, or let this client's user do less."""
+    where = endpoints.bootstrap(settings)
+    if reaching.is_forbidden(error):
+        return reaching.Refused(
+            f"Kafka at {where} does not let this client's user do that ({error}): have it allowed by whoever "
+            "runs Kafka (docs/security.md says what each process needs), then run this again"
+        )
     return Unavailable(
-        f"Kafka at {endpoints.bootstrap(settings)} failed ({error}): "
+        f"Kafka at {where} failed ({error}): "
         "look at `tapedeck status` and the broker's log, then run this again"
     )
 
@@ -301,14 +319,3 @@ def _common(settings: Settings) -> dict[str, object]:
         "topic.metadata.refresh.interval.ms": 5000,
         **settings.kafka.client,
     }
-
-
-def _contact(client: Consumer | Producer | AdminClient, bootstrap: str) -> None:
-    try:
-        client.list_topics(timeout=CONTACT_SECONDS)
-    except KafkaException as e:
-        raise Unavailable(
-            f"Kafka at {bootstrap} did not answer within {CONTACT_SECONDS:.0f} s "
-            f"({e.args[0].str()}): start it (`tapedeck up` does, where kafka.bootstrap is not set) "
-            "or correct kafka.bootstrap (TAPEDECK_KAFKA__BOOTSTRAP)"
-        ) from e

@@ -17,6 +17,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "conf_new": (_P, []),
     "conf_set": (_I, [_P, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, _S]),
     "conf_set_events": (None, [_P, _I]),
+    "conf_set_log_cb": (None, [_P, _P]),
     "conf_destroy": (None, [_P]),
     "new": (_P, [_I, _P, ctypes.c_char_p, _S]),
     "destroy": (None, [_P]),
@@ -76,6 +77,7 @@ def create(kind: int, config: Mapping[str, object], events: int = 0) -> int:
     """
     conf = call("conf_new")
     call("conf_set_events", conf, events)
+    call("conf_set_log_cb", conf, None)  # else it writes past us to stderr, whatever its `log_level`
     why = ctypes.create_string_buffer(512)
     for name, value in config.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
 
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Unavailable
@@ -23,11 +24,22 @@ DURABLE = WriteConcern(w="majority", j=True)
 CONTACT_MS = 5000
 
 
+_FORBIDDEN = 13
+_REFUSALS = ("authentication", "auth error", "ssl", "tls", "certificate")
+"""Of a server that answers, but not to this client."""
+_COMMAND = re.compile(r"(command) \{ (\w+: [^,]+),.*")
+"""Of a command that may not be executed its name and collection are said, not its session and clock."""
+
+
 class Away(Unavailable):
     """MongoDB does not answer: whoever can wait for it asks again."""
 
 
-_clients: dict[tuple[int, str], MongoClient[Document]] = {}
+class Refused(Away):
+    """MongoDB answers, but not to this client, or not to this command of its user's."""
+
+
+_clients: dict[tuple[int, str, frozenset[tuple[str, str]]], MongoClient[Document]] = {}
 
 
 def client(settings: Settings) -> MongoClient[Document]:
@@ -36,20 +48,14 @@ def client(settings: Settings) -> MongoClient[Document]:
     Raises Away where MongoDB does not answer, BadInput for a URI that is none.
     """
     uri = endpoints.mongo_uri(settings)
-    key = (os.getpid(), uri)
+    key = (os.getpid(), uri, frozenset(settings.mongo.client.items()))
     if key not in _clients:
         try:
-            made: MongoClient[Document] = MongoClient(
-                uri,
-                tz_aware=True,
-                w="majority",
-                journal=True,
-                serverSelectionTimeoutMS=CONTACT_MS,
-                connectTimeoutMS=CONTACT_MS,
-                appname="tapedeck",
-            )
-        except (InvalidURI, ConfigurationError, ValueError) as e:
-            raise BadInput(f"mongo.uri is no address of a MongoDB ({e}): correct it") from e
+            made = connection(settings, uri)
+        except (InvalidURI, ConfigurationError, ValueError, OSError) as e:
+            raise BadInput(
+                f"mongo.uri or [mongo.client] is not as MongoDB's driver takes it ({e}): correct it"
+            ) from e
         with answering(settings):
             try:
                 made.admin.command("ping")
@@ -59,6 +65,23 @@ def client(settings: Settings) -> MongoClient[Document]:
         if _clients.setdefault(key, made) is not made:
             made.close()  # another thread was quicker
     return _clients[key]
+
+
+def connection(settings: Settings, uri: str, **more: Any) -> MongoClient[Document]:
+    """A client that has not yet connected. Raises what the driver does for options that it does not know."""
+    return MongoClient(
+        uri,
+        **{
+            "appname": "tapedeck",
+            **settings.mongo.client,
+            "tz_aware": True,
+            "w": "majority",
+            "journal": True,
+            "serverSelectionTimeoutMS": CONTACT_MS,
+            "connectTimeoutMS": CONTACT_MS,
+            **more,
+        },
+    )
 
 
 def database(settings: Settings) -> Database[Document]:
@@ -88,20 +111,34 @@ def answering(settings: Settings) -> Iterator[None]:
     try:
         yield
     except PyMongoError as e:
+        where, why = shown_address(endpoints.mongo_uri(settings)), _why(e)
+        if isinstance(e, OperationFailure) and e.code == _FORBIDDEN:
+            raise Refused(
+                f"MongoDB at {where} does not let this user do that ({why}): have it allowed by whoever runs "
+                "MongoDB (docs/security.md says what each process needs), then run this again"
+            ) from e
+        if any(word in why.lower() for word in _REFUSALS):
+            raise Refused(
+                f"MongoDB at {where} does not take this client ({why}): correct the credentials and "
+                "certificates in mongo.uri and [mongo.client] (of an Airflow task: in its connection "
+                "tapedeck_mongo), then run this again"
+            ) from e
+        if "connection closed" in why:
+            why += "; does it want TLS?"
         raise Away(
-            f"MongoDB at {shown_address(endpoints.mongo_uri(settings))} failed "
-            f"({_why(e)}): start it (`tapedeck up` does, where "
+            f"MongoDB at {where} failed ({why}): start it (`tapedeck up` does, where "
             "mongo.uri is not set) or correct mongo.uri (TAPEDECK_MONGO__URI), then run this again"
         ) from e
 
 
 def _why(error: PyMongoError) -> str:
     """The driver's reason without its description of the topology."""
-    return str(error).splitlines()[0].partition(", Topology Description")[0][:200]
+    first = str(error).splitlines()[0].partition(", Topology Description")[0]
+    return _COMMAND.sub(r"\1 \2", first).partition(", full error")[0][:200]
 
 
 @atexit.register
 def _close() -> None:
-    for (pid, _), made in _clients.items():
+    for (pid, *_), made in _clients.items():
         if pid == os.getpid():
             made.close()

@@ -16,6 +16,8 @@ from tapedeck.columns import Array, Columns, empty
 from tapedeck.errors import Mismatch
 from tapedeck.store.encoder import FIELD_PREFIX, MS, PLAIN, checksum
 
+_OWN = 256
+"""Bytes that provenance may take at most, for each row and for all of them."""
 EXACT = ("event_ms", "event_ns", "recv_ns", "seq")
 
 
@@ -36,7 +38,10 @@ def decode_all(kind: str, documents: Sequence[Mapping[str, Any]], places: bool =
     full = [document for document in documents if document["c"]]
     if not full:
         return Columns(kind, symbols, dict(empty(kind).arrays), empty(kind).levels)
-    owns = [msgspec.msgpack.decode(lz4.block.decompress(document["own"])) for document in full]
+    owns = [
+        msgspec.msgpack.decode(_unpacked(kind, document, document["own"], _OWN * document["c"] + _OWN))
+        for document in full
+    ]
     chained, counted, prevs, srcs, topics, offsets, per_message = zip(*owns, strict=True)
     counts = np.array(counted)
     rows = None if kind != "book" else _unpack(per_message, counts)
@@ -91,11 +96,21 @@ def _damaged(kind: str, document: Mapping[str, Any]) -> Mismatch:
     )
 
 
+def _unpacked(kind: str, document: Mapping[str, Any], block: bytes, most: int) -> bytes:
+    """What a block holds, which says first how much memory it wants: no more than it can rightly need."""
+    if int.from_bytes(block[:4], "little") > most:
+        raise _damaged(kind, document)
+    return lz4.block.decompress(block)  # type: ignore[no-any-return]
+
+
 def _joined(
     kind: str, documents: Sequence[Mapping[str, Any]], sizes: Array, blocks: Sequence[bytes], dtype: str
 ) -> Array:
     """A column of all documents, each of which must have so many rows of it."""
-    cells = [lz4.block.decompress(block) for block in blocks]
+    cells = [
+        _unpacked(kind, document, block, 8 * size)
+        for document, block, size in zip(documents, blocks, sizes.tolist(), strict=True)
+    ]
     for document, cell, size in zip(documents, cells, sizes.tolist(), strict=True):
         if len(cell) != 8 * size:
             raise _damaged(kind, document)
@@ -142,7 +157,7 @@ def _fields(document: Mapping[str, Any]) -> list[dict[str, float]]:
     updates: list[dict[str, float]] = [{} for _ in range(document["c"])]
     for name, cell in document["cs"].items():
         if name.startswith(FIELD_PREFIX):
-            column = np.frombuffer(lz4.block.decompress(cell["d"]), np.float64)
+            column = np.frombuffer(_unpacked("fields", document, cell["d"], 8 * document["c"]), np.float64)
             for row in np.flatnonzero(~np.isnan(column)):
                 updates[row][name[len(FIELD_PREFIX) :]] = float(column[row])
     return updates

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from pymongo import UpdateOne
 from pymongo.collection import Collection
@@ -184,16 +183,6 @@ def _is_made(library: Library) -> bool:
 def _make(settings: Settings, libraries: list[Library]) -> None:
     from arctic import TICK_STORE, Arctic  # heavy, and only needed when a library is made
 
-    arctic = Arctic(
-        endpoints.mongo_uri(settings),
-        tz_aware=True,
-        tzinfo=ZoneInfo("UTC"),
-        w="majority",
-        journal=True,
-        serverSelectionTimeoutMS=database.CONTACT_MS,
-    )
-    try:
-        for library in libraries:
-            arctic.initialize_library(library.name, TICK_STORE)
-    finally:
-        arctic._conn.close()
+    arctic = Arctic(database.client(settings))  # of an address it would log the password
+    for library in libraries:
+        arctic.initialize_library(library.name, TICK_STORE)

@@ -18,10 +18,10 @@ from tapedeck.endpoints import Server
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.log import meta
 from tapedeck.metrics import Snapshot
-from tapedeck.settings import Settings, where
+from tapedeck.settings import Settings, shown_address, where
 from tapedeck.tape import lock
 from tapedeck.tape.ending import PATIENCE, Ending
-from tapedeck.tape.half import Half, Say
+from tapedeck.tape.half import TAPER_BUS, Half, Say
 from tapedeck.tape.share import Share
 from tapedeck.tape.waiting import Waiting, waiting
 
@@ -84,13 +84,16 @@ def collect(settings: Settings, vendor: str, src: int, bus: str, ending: Ending,
     who = [vendor, "--src", str(src), "--parent", str(os.getpid())]
     with (
         lock.held(folder, "collector"),
-        Half("taper", [*_python("taper"), *who, "--bus", address], TAPER_PAUSE, say, heeded=True) as taper,
+        Half(
+            "taper", [*_python("taper"), *who], TAPER_PAUSE, say, heeded=True, told={TAPER_BUS: address}
+        ) as taper,
         _Publishers(table.publishers, who, say) as publishers,
         _Watched(settings, vendor, src, {"taper": taper, **publishers.halves}) as watched,
         health.Serving(settings, {"vendor": vendor, "src": str(src)}, watched.look) as serving,
-        _Recorder(settings, vendor, src, address, watched, serving.address) as recorder,
+        _Recorder(settings, vendor, src, shown_address(address), watched, serving.address) as recorder,
     ):
-        say(f"{vendor} as collector {src}: {address} → {folder} → {settings.live_topic(vendor)}")
+        bus = shown_address(address)
+        say(f"{vendor} as collector {src}: {bus} → {folder} → {settings.live_topic(vendor)}")
         while not ending.asked() and taper.verdict is None:
             taper.keep_up()
             publishers.keep_up()

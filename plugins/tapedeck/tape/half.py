@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 
 from tapedeck.tape.ending import deferred
 
+TAPER_BUS = "TAPER_BUS"
+"""The variable that tells a taper its bus: an address may hold a password, arguments are seen by all."""
 STEADY_SECONDS = 10.0
 """A half that lived so long did not die quickly."""
 FIRST_PAUSE = 0.1
@@ -26,12 +29,15 @@ def pause_after(deaths: int, longest: float) -> float:
 class Half:
     """Runs `command`; it must take SIGTERM as the word to end (`Ending.listen`). `longest` is the most
     seconds that pass before it is started again. If it is `heeded`, it is not started again once it said
-    (with status 2 or 3) that it can't go on. Ended at the end of the block if it still runs."""
+    (with status 2 or 3) that it can't go on. `told` joins its environment: what it is told there, nobody else
+    sees. Ended at the end of the block if it still runs."""
 
     def __init__(
-        self, name: str, command: Sequence[str], longest: float, say: Say, *, heeded: bool = False
-    ) -> None:
+        self, name: str, command: Sequence[str], longest: float, say: Say, *, heeded: bool = False,
+        told: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self._name, self._command, self._longest, self._say = name, list(command), longest, say
+        self._told = told
         self._last_words = (2, 3) if heeded else ()
         self._process: subprocess.Popen[bytes] | None = None
         self._started: float | None = None
@@ -106,7 +112,7 @@ class Half:
         self.starts += 1
         with deferred():
             # A session of its own: Ctrl-C is for the supervisor, which ends the halves in turn.
-            return subprocess.Popen(self._command, start_new_session=True)
+            return subprocess.Popen(self._command, start_new_session=True, env={**os.environ, **self._told})
 
     def _stop(self, process: subprocess.Popen[bytes], seconds: float) -> int | None:
         """Its status after SIGTERM; None where it had to be killed."""

@@ -81,6 +81,8 @@ class BinanceFiles:
 
     def _file(self, symbol: str, of: str, day: str) -> Path | None:
         """The verified file, None where there is none. Raises BadInput, Unavailable."""
+        if "/" in symbol or "\\" in symbol or ".." in symbol:
+            return None  # the venue has none such, and a path or URL would lead elsewhere
         name = f"{symbol}-{of}-{day}.zip"
         place = f"data/{self._market}/daily/{of}/{symbol}/{name}"
         if not self._remote:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class Files:
                 for day in days(want.slice):
                     name = self._table.name.replace("{symbol}", symbol).replace("{day}", day)
                     path = self._folder / name
+                    if not Path(os.path.normpath(path)).is_relative_to(self._folder):
+                        continue  # a symbol may be `../../x`
                     if path.is_file():
                         of_path = by_path.setdefault((path, symbol), [])
                         if want not in of_path:
