@@ -11,10 +11,11 @@ from msgspec import structs
 
 from tapedeck import message as m
 from tapedeck.calendars.session import opened
-from tapedeck.checks import baselines, findings
+from tapedeck.checks import findings
 from tapedeck.checks.activity import Activity
 from tapedeck.checks.baselines import Baselines, keep, learn
 from tapedeck.checks.gap_check import gap_check
+from tapedeck.checks.trailing import MIN_DAYS
 from tapedeck.columns import from_messages
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, parse_time
@@ -172,4 +173,4 @@ def test_closed_hours_teach_nothing_and_a_symbols_first_day_begins_its_baseline(
     assert (usual.messages, usual.longest, usual.days) == (600, 0, 5)
     assert known.usual("B", at) is None
     assert known.usual("A", parse_time("2024-08-12T22:10:00Z")) is None
-    assert baselines.MIN_DAYS == 5
+    assert MIN_DAYS == 5

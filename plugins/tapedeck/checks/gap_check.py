@@ -84,6 +84,8 @@ def gap_check(
     run = run or f"gaps {format_time(time.time_ns())}"
     stands = findings.record(settings, vendor, CHECKS, of, found, run)
     findings.close(settings, [check.identity_of(one) for one in steady.settled], run)
+    gone = [check.identity_of(one) for one in steady.gone]
+    findings.close(settings, gone, f"{run}: no longer heard, taken for delisted")
     steady.learn(settings, vendor)
     return Report(
         vendor=vendor, slice=of, findings=sorted(stands, key=_order), counts=check.counts,

@@ -21,10 +21,12 @@ KEPT_NS = 60 * 86_400 * 10**9
 
 class Heard(Struct, frozen=True, kw_only=True):
     """At one instant. `last`: by symbol, when it was heard last (ns); `silent`: by symbol ("*": the feed),
-    when a silence began that was found and still went on; `halted`: symbols."""
+    when a silence began that was found and still went on; `gone`: likewise of symbols that were taken for
+    delisted; `halted`: symbols."""
 
     last: dict[str, int] = {}
     silent: dict[str, int] = {}
+    gone: dict[str, int] = {}
     halted: list[str] = []
 
 

@@ -14,6 +14,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """A silence is too long where it is so many times the longest that is usual, and"""
     silence_alpha: float = 1e-6
     """longer than a Poisson process of the usual rate leaves but once in 1 / alpha looks."""
+    gone_days: float = 3.0
+    """After so many whole trading days on which nothing came of a symbol, but of others, it is gone."""
     volume_deviations: float = 6.0
     """A bucket's count lies beyond so many deviations, and"""
     volume_low: float = 0.3

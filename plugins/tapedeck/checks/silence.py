@@ -44,11 +44,15 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Too long a silence. `silent` of `heard` symbols that are usually heard then were silent."""
+    """Too long a silence: `start` to `end` is the longest part of it that could have been heard, `since` to
+    `until` are the messages around it. `silent` of `heard` symbols that are usually heard then were silent.
+    """
 
     symbol: str
     start: int
     end: int
+    since: int
+    until: int
     open_ended: bool
     usual: int
     silent: int
@@ -186,7 +190,7 @@ def _together(singles: Sequence[_Single], feed: Sequence[Silence], heard: int) -
         names = {one[0].symbol for one in overlap}
         if len(names) > 1 and len(names) >= SHARE * heard:
             start = max(one[1][0] for one in overlap)
-            whole = Gap(WHOLE_FEED, start, part[1], gap.open_ended)
+            whole = Gap(WHOLE_FEED, max(one[0].start for one in overlap), gap.end, gap.open_ended)
             found.append(_silence(whole, (start, part[1]), longest, len(names), heard))
             left = [one for one in left if one not in overlap]
         else:
@@ -197,8 +201,8 @@ def _together(singles: Sequence[_Single], feed: Sequence[Silence], heard: int) -
 
 def _silence(gap: Gap, part: tuple[int, int], longest: int, silent: int, heard: int) -> Silence:
     return Silence(
-        symbol=gap.symbol, start=part[0], end=part[1], open_ended=gap.open_ended, usual=longest,
-        silent=silent, heard=heard,
+        symbol=gap.symbol, start=part[0], end=part[1], since=gap.start, until=gap.end,
+        open_ended=gap.open_ended, usual=longest, silent=silent, heard=heard,
     )  # fmt: skip
 
 

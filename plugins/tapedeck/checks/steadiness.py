@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from tapedeck.calendars.session import Calendar, opened
-from tapedeck.checks import baselines, heard, silence
-from tapedeck.checks.activity import BUCKET, Activity
-from tapedeck.checks.baselines import HOUR
+from tapedeck.calendars.session import DAY, Calendar, opened
+from tapedeck.checks import baselines, heard, lasting, silence, unsteady
+from tapedeck.checks.activity import BUCKET, Activity, Gap
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gaps import Missing
 from tapedeck.checks.heard import NOTHING, Heard
@@ -19,20 +18,18 @@ from tapedeck.checks.heartbeats import subtract
 from tapedeck.checks.limits import LIMITS, Limits
 from tapedeck.checks.look import Look
 from tapedeck.checks.silence import Silence, Spans, Usual, Volume
-from tapedeck.checks.timing import Clock, Timing
-from tapedeck.log.coverage import FILES
+from tapedeck.checks.timing import Timing
+from tapedeck.checks.trailing import HOUR
+from tapedeck.checks.unsteady import Make
 from tapedeck.message import HALT, OPEN, WHOLE_FEED
 from tapedeck.settings import Settings
-from tapedeck.slices import NS, Slice, format_time
+from tapedeck.slices import Slice, format_time
 
 CHECKS = ("silence", "volume", "clock", "order", "late")
 LATE_SHARE = 0.001
 """This share of a slice's messages may come late; they are mended all the same."""
 FARTHEST_BACK = 7 * 24 * HOUR
 """A silence is followed back so far at most."""
-
-Make = Callable[..., Finding]
-"""Makes a finding: (check, what it is about, **fields)."""
 
 
 class Usuals(Protocol):
@@ -61,6 +58,8 @@ class Steadiness:
     notes: list[str] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
     """Silences of before that went on, and were none: symbol, and when it began."""
+    gone: list[tuple[str, int]] = field(default_factory=list)
+    """Silences of before that went on for so long that the symbol is taken for delisted, likewise."""
     activity: Activity = field(init=False)
     timing: Timing = field(init=False)
     changes: list[tuple[str, int, bool]] = field(default_factory=list)
@@ -111,23 +110,26 @@ class Steadiness:
         end = min(self.of.end, self.until)
         self._heard = [(max(a, self._since), min(b, end)) for a, b in heard]
         last = self.before.last
-        gaps, since = self.activity.silences(last), max(last.values(), default=0)
+        since = max(last.values(), default=0)
+        gaps = self._not_gone(self.activity.silences(last))
+        before = {**self.before.gone, **self.before.silent}
         silences = []
         for one in silence.silences(self.activity, gaps, self.watched, self.known.usual, since, self.limits):
+            began = before.get(one.symbol) if one.since < self.of.start else None
+            if began is not None:
+                one = lasting.since(one, began, self.watched(one.symbol))
             if one.end <= self.of.start:
-                continue  # over before the slice, which found it
-            began = self.before.silent.get(one.symbol, one.start) if one.start < self.of.start else one.start
+                continue  # over before the slice, which found it, or nothing was open since
             if self._explained(one, missing):
                 self.counts["quiet"] += one.symbol != WHOLE_FEED
-                if self.before.silent.get(one.symbol) == began:
+                if began is not None:
                     self.settled.append((one.symbol, began))
                 continue
             silences.append(one)
             if one.open_ended:
-                self._going_on[one.symbol] = began
-            yield self._of_silence(one, began, make)
-        still = {one.symbol for one in silences if one.start < self.of.start} | {s for s, _ in self.settled}
-        self.settled += [(s, at) for s, at in self.before.silent.items() if s in self.chained - still]
+                self._going_on[one.symbol] = one.start
+            yield unsteady.of_silence(one, self.watched(one.symbol), self.of, make)
+        self._settle(silences, gaps)
         volumes = silence.volumes(
             self.activity, self.watched, self.known.usual, [WHOLE_FEED, *self.activity.names], self.limits
         )
@@ -135,10 +137,10 @@ class Steadiness:
         yield from self._of_volumes(volumes, spans, make)
         for src, clock in sorted(self.timing.clocks.items()):
             if clock.wrong:
-                yield self._of_clock(src, clock, make)
-        yield from self._of_order(make)
+                yield unsteady.of_clock(src, clock, self.of, make)
+        yield from unsteady.of_order(self.timing.back, self.of, make)
         if self.timing.late > LATE_SHARE * max(1, self.counts["messages"]):
-            yield self._of_late(make)
+            yield unsteady.of_late(self.timing, self.counts["messages"], self.of, make)
         self._spoilt = [(one.start, one.end) for one in silences if one.symbol == WHOLE_FEED]
 
     def learn(self, settings: Settings, vendor: str) -> None:
@@ -150,8 +152,11 @@ class Steadiness:
     def left(self) -> Heard:
         """How things stand when the slice ends, once all is found."""
         named = zip(self.activity.names, self.activity.last.tolist(), strict=True)
-        last = {**self.before.last, **{name: at for name, at in named if at}}
-        return Heard(last=last, silent=self._going_on, halted=self._halted)
+        came = {name: at for name, at in named if at}
+        gone = {**self.before.gone, **dict(self.gone)}
+        gone = {name: began for name, began in gone.items() if name != WHOLE_FEED and name not in came}
+        last = {**self.before.last, **came}
+        return Heard(last=last, silent=self._going_on, gone=gone, halted=self._halted)
 
     def watched(self, symbol: str) -> Spans:
         """When a symbol's venue was open, some source listened, and trading was not halted."""
@@ -182,6 +187,53 @@ class Steadiness:
             halts.setdefault(symbol, []).append((at, self.of.end))
         self._halted, self._halts = sorted(since), halts
 
+    def _not_gone(self, gaps: Iterable[Gap]) -> list[Gap]:
+        """Without those of symbols that trade no more; says so of one that was said to be silent."""
+        left = []
+        feed = bool(self.activity.counts.sum())
+        for gap in gaps:
+            if not (feed and gap.open_ended and self._is_gone(gap)):
+                left.append(gap)
+                continue
+            if WHOLE_FEED in self.before.silent and not self.gone:  # many at once, told as one
+                self.gone.append((WHOLE_FEED, self.before.silent[WHOLE_FEED]))
+            if (began := self.before.silent.get(gap.symbol)) is not None:
+                self.gone.append((gap.symbol, began))
+                self.notes.append(
+                    f"{gap.symbol}: nothing came since {format_time(gap.start)}, on "
+                    f"{self.limits.gone_days:g} whole trading days on which others were heard: it is taken "
+                    "for delisted, and not missed until it comes again"
+                )
+        return left
+
+    def _is_gone(self, gap: Gap) -> bool:
+        if self.of.end - gap.start < (self.limits.gone_days - 1) * DAY:
+            return False  # there can't be so many days between
+        calendar, watched = self.known.calendar(gap.symbol), self.watched(gap.symbol)
+        return lasting.is_gone(gap, calendar, watched, self.of, self.limits)
+
+    def _settle(self, found: Sequence[Silence], gaps: Iterable[Gap]) -> None:
+        """What is left of silences that slices before this one found and that it did not find anew."""
+        looked_at = {s for s, _ in (*self.settled, *self.gone)}
+        looked_at |= {one.symbol for one in found if one.start < self.of.start}
+        still = {gap.symbol: gap for gap in gaps if gap.open_ended and gap.start < self.of.start}
+        for symbol, began in self.before.silent.items():
+            if symbol in looked_at:
+                continue
+            gap = still.get(symbol)
+            if symbol in self.chained:
+                self.settled.append((symbol, began))
+            elif gap is None:
+                if symbol == WHOLE_FEED and not self.activity.counts.sum():
+                    self._going_on[symbol] = began
+            elif lasting.is_none(
+                gap, self.known.calendar(symbol), self.watched(symbol),
+                self.known.usual(symbol, began), self.limits,
+            ):  # fmt: skip
+                self.settled.append((symbol, began))
+            else:
+                self._going_on[symbol] = began  # nothing was open
+
     def _explained(self, one: Silence, missing: Sequence[Missing]) -> bool:
         """A symbol whose chain goes on was quiet: nothing is missing. Where it does not, that is found."""
         if one.symbol == WHOLE_FEED:
@@ -189,22 +241,6 @@ class Steadiness:
         if any(g.symbol == one.symbol and g.start < one.end and one.start < g.end for g in missing):
             return True
         return one.symbol in self.chained and not one.open_ended
-
-    def _of_silence(self, one: Silence, began: int, make: Make) -> Finding:
-        feed = one.symbol == WHOLE_FEED
-        scope = "feed" if feed else "symbol" if one.silent == 1 else "some symbols"
-        seconds, usual = (one.end - began) / NS, one.usual / NS
-        who = "nothing came of the whole feed" if feed else f"nothing came of {one.symbol}"
-        still = "; it goes on" if one.open_ended else ""
-        return make(
-            "silence", (one.symbol, began), reason="upstream", symbol=one.symbol, start=began,
-            end=one.end, at=min(max(one.end - 1, self.of.start), self.of.end - 1), messages=0,
-            severity="fail" if feed else "warn",
-            evidence={
-                "scope": scope, "silent": one.silent, "heard": one.heard, "limit_seconds": round(usual, 3),
-                "why": f"{who} for {seconds:,.1f} s of open hours, where {usual:,.1f} s is the limit{still}",
-            },
-        )  # fmt: skip
 
     def _of_volumes(
         self, found: Sequence[Volume], spans: Sequence[tuple[str, int, int]], make: Make
@@ -217,60 +253,8 @@ class Steadiness:
                 silent = any(s in (symbol, WHOLE_FEED) and a < end and one.start < b for s, a, b in spans)
                 if silent or (symbol != WHOLE_FEED and one.start in whole):
                     continue
-                yield make(
-                    "volume", (symbol, one.start), reason="upstream", symbol=symbol, start=one.start, end=end,
-                    messages=0, severity="warn",
-                    evidence={
-                        "messages": one.messages, "usual": one.usual, "deviations": round(one.deviations, 1),
-                        "why": f"{one.messages:,} messages in ten minutes, where {one.usual:,.0f} are usual",
-                    },
-                )  # fmt: skip
+                yield unsteady.of_volume(one, make)
         for one in (v for v in found if v.times > 1):
             self.notes.append(
                 f"{one.symbol}: {one.times:.1f} times its usual messages from {format_time(one.start)} on"
             )
-
-    def _of_clock(self, src: int, clock: Clock, make: Make) -> Finding:
-        least, median = clock.least / NS, clock.median / NS
-        if clock.zone:
-            way = "behind" if clock.zone > 0 else "ahead of"
-            why = f"event times lie {abs(clock.zone) / HOUR:g} h {way} receipt: a time zone is wrong"
-        elif clock.negative == clock.messages:
-            why = f"every message is received before it happens: the clock of source {src} is slow"
-            why += f" by {-median:.3f} s, or the vendor's is fast"
-        else:
-            share = clock.negative / clock.messages
-            why = f"{share:.2%} of messages are received before they happen, by up to {-least:.3f} s"
-        who = "file" if src >= FILES else "collector"
-        return make(
-            "clock", (src, self.of.start // HOUR), reason="collector", start=self.of.start, end=self.of.end,
-            messages=0, severity="warn",
-            evidence={
-                "src": src, "source": who, "least_seconds": round(least, 6),
-                "median_seconds": round(median, 6), "zone_hours": clock.zone / HOUR,
-                "negative_share": clock.negative / clock.messages, "why": why,
-            },
-        )  # fmt: skip
-
-    def _of_order(self, make: Make) -> Iterator[Finding]:
-        for (src, kind, symbol), one in sorted(self.timing.back.items()):
-            yield make(
-                "order", (src, kind, symbol, self.of.start // HOUR), reason="upstream", symbol=symbol,
-                kind=kind, start=one.first, end=one.last + 1, at=one.first, messages=0, severity="warn",
-                evidence={
-                    "src": src, "steps": one.steps, "farthest_seconds": one.farthest / NS,
-                    "why": f"the vendor's time goes back {one.steps:,} times within the stream, by up to "
-                    f"{one.farthest / NS:.6f} s",
-                },
-            )  # fmt: skip
-
-    def _of_late(self, make: Make) -> Finding:
-        late, messages = self.timing.late, self.counts["messages"]
-        return make(
-            "late", (self.of.start // HOUR,), reason="publish", start=self.timing.late_first,
-            end=self.timing.late_last + 1, messages=0, severity="warn",
-            evidence={
-                "late": late, "share": late / messages,
-                "why": f"{late:,} of {messages:,} messages came into the log behind their closed windows",
-            },
-        )  # fmt: skip

@@ -111,6 +111,7 @@ def baselines(vendor: str, at: str, symbol: str, learn: tuple[str, str] | None, 
       tapedeck baselines binance_usdm --learn 20d now
     """
     from tapedeck.checks import baselines as book
+    from tapedeck.checks.trailing import MIN_DAYS
 
     deck = endpoints.resolve(settings.load())
     deck.vendor(vendor)
@@ -127,7 +128,7 @@ def baselines(vendor: str, at: str, symbol: str, learn: tuple[str, str] | None, 
         click.echo("\n".join(aligned(head, [[str(one[n]) for n in head] for one in found], {1, 2, 3, 4})))
     else:
         click.echo(
-            f"nothing is known of {vendor} at this time of such a day: {book.MIN_DAYS} days like it make a "
+            f"nothing is known of {vendor} at this time of such a day: {MIN_DAYS} days like it make a "
             "baseline; --learn 20d now learns from what Arctic holds"
         )
 
