@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -84,11 +84,13 @@ def compose(
     trailing: Sequence[Day],
     limits: Thresholds,
     plots_of: int,
+    otherwise: Collection[str] = (),
 ) -> Gathered:
     """The day; uses `facts` up.
 
     `expected`: symbols that are due; `trades`: whether its market was to be open; `over`: whether the day is;
-    `trailing`: reports of days before it; `plots_of`: how many symbols are drawn.
+    `trailing`: reports of days before it; `plots_of`: how many symbols are drawn; `otherwise`: symbols whose
+    own calendar says the other of `trades`, or that were delisted before.
     """
     partitions = facts.plan.partitions if facts.plan else 1
     for symbol in expected:
@@ -111,7 +113,8 @@ def compose(
         one["incidents"] = incidents
         one["open_findings"] = len(own)
         one["condition"] = verdict.condition(
-            trades=trades, messages=one["messages"], proved=covered and over, incidents=incidents,
+            trades=trades != (symbol in otherwise), messages=one["messages"],
+            proved=covered and over, incidents=incidents,
             lost=any(f.reason in ("writer", "expired") for f in of_symbol.get(symbol, ())),
         )  # fmt: skip
         _limits_of(one, medians, limits)

@@ -158,9 +158,10 @@ def gather(
     progress(1, 1)
     trades = bool(calendar_of(settings, on.vendor).sessions(on.whole))
     day = datetime.fromtimestamp(on.whole.start // NS, UTC).date()
+    due = settings.vendor(on.vendor).symbols
     return compose(
-        on.vendor, day, settings.vendor(on.vendor).symbols, trades, on.of.end == on.whole.end, facts,
-        trailing, on.limits, plots_of,
+        on.vendor, day, due, trades, on.of.end == on.whole.end, facts, trailing, on.limits, plots_of,
+        {s for s in due if bool(calendar_of(settings, on.vendor, s).sessions(on.whole)) != trades},
     )  # fmt: skip
 
 

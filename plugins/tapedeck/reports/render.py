@@ -23,6 +23,8 @@ SHOWN = 50
 FINDINGS = 200
 _REPAIR = re.compile(rb"<!--repair:([\w/?&;=%.+~]+)-->")
 """What stands in a page, which any web server may show, in the place of a repair link."""
+GAPS = ("sequence", "collector", "heartbeat", "publish", "silence", "expired", "lost")
+"""Checks whose findings say when something did not come; others say what is wrong with what did."""
 MARKS = {"PASS": "✓", "WARN": "!", "FAIL": "✕"}
 
 
@@ -106,11 +108,11 @@ def _render(template: str, **values: Any) -> bytes:
 
 
 def _gaps(day: Day, symbol: str) -> list[tuple[int, int]]:
-    """Open findings of a symbol, as spans; those of the whole feed too."""
+    """Spans in which something of a symbol, or of the whole feed, is missing still."""
     return [
         (parse_time(f["start"]), parse_time(f["end"]))
         for f in day.completeness["findings"]
-        if f["symbol"] in (symbol, "*") and f["status"] in ("open", "repairing") and f["check"] != "windows"
+        if f["symbol"] in (symbol, "*") and f["status"] in ("open", "repairing") and f["check"] in GAPS
     ]
 
 

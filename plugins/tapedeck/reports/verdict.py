@@ -41,18 +41,23 @@ def judge(reasons: Iterable[Reason], passed: str) -> tuple[Verdict, str, tuple[R
 
 
 def of_findings(found: Sequence[Finding]) -> list[Reason]:
-    """One for each DESIGN §1 reason and severity of findings that stand open; undecodable records apart."""
+    """One for each DESIGN §1 reason and severity of findings that stand open; apart from each other silences,
+    records that are no message, and what else is missing, and warnings by the check that gave them."""
     standing = [f for f in found if f.status in ("open", "repairing")]
     reasons = []
     for why in _REASONS:
         for severity in ("fail", "warn"):
             level: Verdict = "FAIL" if severity == "fail" else "WARN"
             both = [f for f in standing if (f.reason, f.severity) == (why, severity)]
-            for undecodable in (False, True):  # a record that is no message is not one that got lost
-                some = [f for f in both if (f.check == "undecodable") == undecodable]
-                if some:
-                    reasons.append(Reason(level, why, _spell(why, sorted(some, key=lambda f: f.start))))
+            for sort in sorted({_sort(f) for f in both}):
+                some = sorted((f for f in both if _sort(f) == sort), key=lambda f: f.start)
+                reasons.append(Reason(level, why, _spell(why, some)))
     return reasons
+
+
+def _sort(f: Finding) -> str:
+    """What is told in one sentence: a record that is no message is not one that got lost, nor is silence."""
+    return f.check if f.severity == "warn" or f.check in ("undecodable", "silence") else ""
 
 
 def of_numbers(
@@ -134,6 +139,10 @@ def _spell(why: str, some: Sequence[Finding]) -> str:
         return (
             f"{_many(len(some), 'sign')} of trouble ({why}){of}, {after}: {some[0].evidence.get('why', '')}."
         )
+    if some[0].check == "silence":
+        said = str(some[0].evidence.get("why", ""))
+        more = f", and {_many(len(some) - 1, 'more silence')}" if len(some) > 1 else ""
+        return f"{said[:1].upper()}{said[1:]}, {after.removeprefix('the first ')}{more}."
     if why == "upstream":
         return f"{_many(total, 'message')}{of} never came from the vendor: {spans}."
     if why == "collector":
@@ -149,7 +158,7 @@ def _spell(why: str, some: Sequence[Finding]) -> str:
     if why == "quarantine":
         refused = some[0].evidence.get("why", "")
         return f"{_many(total, 'payload')} could not be read and stand in quarantine ({refused}): {spans}."
-    return f"{_many(total, 'message')}{of} differ between the log and Arctic: {spans}."
+    return f"{_many(total, 'message')}{of} differ{'s' * (total == 1)} between the log and Arctic: {spans}."
 
 
 def _many(n: int, what: str) -> str:

@@ -167,3 +167,15 @@ def test_a_vendors_first_day_and_an_empty_one_are_sensible() -> None:
     ).day  # fmt: skip
     assert (nothing.verdict, nothing.sentence) == ("PASS", "The market was closed and nothing was due.")
     check_page(render.day_page(nothing, []))
+
+
+def test_a_symbol_that_was_delisted_before_is_closed_and_no_failure() -> None:
+    facts = facts_of("BTC-USDT")
+    day = compose(
+        "okx", DAY, ("BTC-USDT", "GONE-USDT"), True, True, facts, [], Thresholds(), 50, {"GONE-USDT"}
+    ).day
+    assert (day.verdict, day.conditions["available"], day.conditions["closed"]) == ("PASS", 1, 1)
+    weekend = Facts(WHOLE, axis(WHOLE))  # of a venue that is closed, but for a symbol of another calendar
+    open_ = compose("okx", DAY, ("A", "B"), False, True, weekend, [], Thresholds(), 50, {"B"}).day
+    assert {s["symbol"]: s["condition"] for s in open_.symbols} == {"A": "closed", "B": "missing"}
+    assert open_.verdict == "FAIL"
