@@ -36,6 +36,11 @@ def test_two_recorded_markets_of_one_coin_move_together_and_a_wrong_clock_shows(
     assert pair.median_bp is not None
     assert pair.median_bp < 20
     assert findings.listed(deck, "binance_spot") == []
+    nobody = structs.replace(
+        deck, instruments={"new": dict.fromkeys(("binance_usdm", "binance_spot"), "NEW")}
+    )
+    [unheard] = cross(nobody, "new", OF)  # an instrument of the settings that neither has sent yet
+    assert (unheard.ticks, unheard.wrong) == ((0, 0), False)
     from tapedeck.checks.cross import _prices
 
     one, other = (_prices(deck, vendor, "BTCUSDT", OF) for vendor in ("binance_spot", "binance_usdm"))

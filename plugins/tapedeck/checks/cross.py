@@ -16,6 +16,7 @@ from tapedeck.columns import Array
 from tapedeck.errors import BadInput
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, format_time
+from tapedeck.store import library
 from tapedeck.store.read import read
 
 CHECK = "cross"
@@ -133,8 +134,10 @@ def _alone(one: Array, other: Array, start: int, end: int) -> tuple[int, int]:
 
 
 def _prices(settings: Settings, vendor: str, symbol: str, of: Slice) -> tuple[Array, Array]:
-    """Mids where the vendor has quotes, else prices of trades."""
+    """Mids where the vendor has quotes, else prices of trades; none where nothing ever came of the symbol."""
     for kind, names in (("quote", ["bid", "ask"]), ("trade", ["price"])):
+        if symbol not in library.symbols_of(settings, f"{vendor}.{kind}"):
+            continue
         frame = read(f"{vendor}.{kind}", symbol, of.start, of.end, names, tail=False, settings=settings)
         if len(frame):
             stamps = frame.index.asi8  # ns, UTC
