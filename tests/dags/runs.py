@@ -63,8 +63,19 @@ class Run(msgspec.Struct, frozen=True):
             )["extra_links"][name]
         )
 
-    def log(self, task: str, index: int = -1) -> list[dict[str, Any]]:
-        """The events that the task's tries have logged."""
+    def log(self, task: str, index: int = -1, patience: float = 90.0) -> list[dict[str, Any]]:
+        """The events that the task's tries have logged, once the last process of them has logged all.
+
+        A task tells the scheduler of its end by one socket and what it logs by another, so its run may have
+        ended before the last lines are in the file.
+        """
+        deadline = time.monotonic() + patience
+        while not _whole(found := self._logged(task, index)):
+            assert time.monotonic() < deadline, f"the log of {task} has no end: {found[-3:]}"
+            time.sleep(0.2)
+        return found
+
+    def _logged(self, task: str, index: int) -> list[dict[str, Any]]:
         tries = max(self.tries(task))
         path = f"/api/v2/dags/{self.dag}/dagRuns/{self.id}/taskInstances/{task}/logs"
         answers = [  # Airflow counts a try that never ran and has no log of it
@@ -79,6 +90,14 @@ class Run(msgspec.Struct, frozen=True):
     def errors(self, task: str, index: int = -1) -> list[str]:
         """What the task logged as errors."""
         return [event["event"] for event in self.log(task, index) if event.get("level") == "error"]
+
+
+def _whole(log: list[dict[str, Any]]) -> bool:
+    """Whether the last process that wrote has written its last line: the end of what it does afterwards."""
+    events = [str(event.get("event")) for event in log]
+    begun = max((i for i, event in enumerate(events) if event == "::group::Pre Execute"), default=0)
+    after = [event for event in events[begun:] if event in ("::group::Post Execute", "::endgroup::")]
+    return after[-2:] == ["::group::Post Execute", "::endgroup::"]
 
 
 def loaded(api: Client, *dags: str, patience: float = 90.0) -> None:
