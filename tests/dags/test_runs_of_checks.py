@@ -57,7 +57,7 @@ def test_an_hour_with_a_gap_is_green_and_says_so(airflow_stack: AirflowStack, se
     assert (said["verdict"], [(f["reason"], f["messages"]) for f in said["findings"]]) == (
         "fail", [("upstream", 3)],
     )  # fmt: skip
-    assert f"{VENDOR} {OF}: fail, 1 findings" in done.said("check", 0)
+    assert f"{VENDOR} {OF}: fail, 1 finding" in done.said("check", 0)
     assert [one.id for one in ours(settings, "open")] == [said["findings"][0]["id"]]
     again = runs.run(airflow_stack.api, "gap_check", asked())
     assert [f["id"] for f in again.result("check", 0)["findings"]] == [said["findings"][0]["id"]]
