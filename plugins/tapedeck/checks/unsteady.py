@@ -8,8 +8,8 @@ from tapedeck.checks.activity import BUCKET
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.silence import Silence, Spans, Volume
 from tapedeck.checks.timing import Backwards, Clock, Timing
-from tapedeck.log.coverage import FILES
 from tapedeck.checks.trailing import HOUR
+from tapedeck.log.coverage import FILES
 from tapedeck.message import WHOLE_FEED
 from tapedeck.slices import NS, Slice
 
