@@ -20,6 +20,7 @@ from tapedeck.jobs.receipts import Receipt
 from tapedeck.log.timeline import timeline
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice
+from tapedeck.store import library
 from tests.published import HOUR, T0, VENDOR, Published, trade
 
 OF = Slice(T0, T0 + HOUR)
@@ -149,6 +150,35 @@ def test_a_slice_of_long_ago_is_not(settings: Settings) -> None:
     receipt = run(settings)
     assert (receipt.complete, receipt.outcome) == (False, "written")
     assert "collector 1 has not yet shown a time past" in receipt.notes[0]
+
+
+def test_no_part_is_made_of_days_before_a_vendors_first_but_of_any_that_hold_something(
+    settings: Settings, log: Published
+) -> None:
+    def partitions(of: Slice) -> tuple[int, ...]:
+        order, plan = backfill.prepare(settings, VENDOR, of)
+        return backfill.trimmed(settings, order, plan).partitions
+
+    before = Slice(T0 - 48 * HOUR, T0 - 24 * HOUR)
+    order, plan = backfill.prepare(settings, VENDOR, before)
+    assert plan is not None
+    trimmed = backfill.trimmed(settings, order, plan)
+    assert (order.partitions, trimmed.partitions) == ((0, 1, 2, 3), ())
+    made = backfill.finish(settings, trimmed, plan, [], Origin(who="test", started=1))
+    assert (made.outcome, made.complete, made.counts["messages"]) == ("empty", True, 0)
+    assert partitions(OF) == (0, 1, 2, 3)
+    one = library.ensure(settings, VENDOR)["trade"]
+    inserted = one.tallies.insert_one(  # marked by somebody who is just writing there
+        {"_id": "a", "vendor": VENDOR, "kind": "trade", "p": 1, "start": before.start // 1_000_000,
+         "version": 1, "marks": [{"by": "b"}]}
+    )  # fmt: skip
+    assert partitions(before) == (0, 1, 2, 3)
+    one.tallies.delete_one({"_id": inserted.inserted_id})
+    log.load([trade(before.start + HOUR, 1)])
+    assert partitions(before) == (0, 1, 2, 3)
+    run(settings, before)
+    log.register(before.start - HOUR, src=2)  # who may still say something
+    assert partitions(Slice(before.start - HOUR, before.start)) == (0, 1, 2, 3)
 
 
 def test_a_part_that_is_missing_makes_no_receipt(settings: Settings, log: Published) -> None:

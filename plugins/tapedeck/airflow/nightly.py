@@ -57,6 +57,7 @@ def plan(settings: Settings, of: Json, by_hand: bool, say: Say) -> Json:
         )
         again = datetime.now(UTC) + timedelta(seconds=min(POLL, left / NS))
         raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]
+    order = backfill.trimmed(settings, order, frozen)
     would, why = None, list[str]()
     if by_hand and frozen is not None:
         why = limits.exceeded(settings, forecast_of(settings, frozen))

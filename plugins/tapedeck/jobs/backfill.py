@@ -26,7 +26,7 @@ from tapedeck.log.resolve import resolve
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, Slice, parse_duration
-from tapedeck.store import library
+from tapedeck.store import database, library, tallies
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Rebuilt
 from tapedeck.store.window import CODE_VERSION
@@ -85,6 +85,17 @@ def prepare(
         held_by=src, held_at=shown,
     )  # fmt: skip
     return order, plan
+
+
+def trimmed(settings: Settings, order: Order, plan: Plan | None) -> Order:
+    """The order without its partitions where the log has nothing of the slice, nothing more can come, and
+    nothing stands in Arctic, as on the days before a vendor's first: so that no task is spent on them."""
+    if plan is None or not plan.complete or plan.records:
+        return order
+    libraries = [library.named(settings, f"{order.vendor}.{kind}") for kind in KINDS]
+    with database.answering(settings):
+        stands = any(s.documents or s.stale for s in tallies.read(libraries, plan.slice, exact=False))
+    return order if stands else structs.replace(order, partitions=())
 
 
 def waits(settings: Settings, order: Order, now: int) -> int:
