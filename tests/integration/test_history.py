@@ -18,13 +18,15 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
+import tapedeck
 from tapedeck import message as m
 from tapedeck import vendors
-from tapedeck.checks import findings
+from tapedeck.checks import findings, repairs, undone
 from tapedeck.checks.fill import fill
 from tapedeck.checks.gap_check import gap_check
 from tapedeck.cli.main import cli
 from tapedeck.errors import BadInput, Unavailable
+from tapedeck.jobs import backfill, limits
 from tapedeck.jobs.history.binance import start_of
 from tapedeck.jobs.origin import Origin
 from tapedeck.jobs.receipts import Receipt
@@ -279,6 +281,41 @@ def test_a_file_that_is_not_sound_is_one_sentence_and_publishes_nothing(
         run(having(settings, BinanceHistory(at=str(tmp_path))))
     assert backfilled(settings) == 0
     assert len(findings.listed(settings, VENDOR, "open")) == 1
+
+
+def test_a_night_leaves_windows_that_would_lose_more_than_their_share_as_a_finding_until_somebody_rebuilds(
+    settings: Settings, hole: Published, tmp_path: Path
+) -> None:
+    packed(tmp_path, [HEADER, *rows()])
+    able = having(settings, BinanceHistory(at=str(tmp_path)))
+    hole.load(
+        [m.Void("BTCUSDT", 0, T0, 0, 0, 1, T0 + 10 * NS, 0, "wrong")], src=1
+    )  # nobody has rebuilt since
+    night = Origin(who="night", started=time.time_ns(), run="night 1")
+    receipt = fill(able, VENDOR, OF, origin=night, share=limits.SHARE)
+    assert (receipt.counts["windows_withheld"], receipt.counts["windows_written"]) == (1, 0)
+    assert (backfilled(settings), receipt.complete) == (21, False)  # in the log for ever, and the void
+    [one] = findings.listed(settings, VENDOR, "open")
+    assert (one.check, one.reason, one.messages, one.symbol) == ("fetched", "writer", 40, findings.WHOLE)
+    assert "40 of its 220 messages would be removed or changed, more than 0.1%" in one.evidence["why"]
+    mend = repairs.repair_of(one)
+    assert mend is not None
+    of = Slice(one.start, one.end)
+    assert mend.conf == {"vendors": VENDOR, **bounds(of)}
+    assert fill(able, VENDOR, OF, origin=night, share=limits.SHARE).counts["gaps"] == 0  # cleared, done again
+    order, _ = backfill.prepare(able, VENDOR, of, share=limits.SHARE)
+    assert [f.id for f in undone.record(able, order, [], "night 1")] == [one.id]  # its own run leaves it open
+    tapedeck.backfill(VENDOR, of.start, of.start + 20 * NS, settings=settings)  # not all of it
+    assert findings.find(settings, one.id).status == "open"
+    tapedeck.backfill(VENDOR, of.start, of.end, settings=settings)
+    mended = findings.find(settings, one.id)
+    assert (mended.status, mended.closed_by.startswith("backfill by ")) == ("closed", True)
+    frame = read(f"{VENDOR}.trade", "BTCUSDT", OF.start, OF.end, tail=False, settings=settings)
+    assert frame["seq"].tolist() == list(range(1040, 1240))
+
+
+def bounds(of: Slice) -> dict[str, str]:
+    return {"start_exact": format_time(of.start), "end_exact": format_time(of.end)}
 
 
 def test_what_was_asked_for_in_vain_is_not_asked_again_but_what_may_come_is(

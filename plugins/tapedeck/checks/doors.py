@@ -6,7 +6,7 @@ import time
 
 from tapedeck import endpoints
 from tapedeck.checks import findings as book
-from tapedeck.checks import gap_check
+from tapedeck.checks import gap_check, undone
 from tapedeck.checks import reconcile as reconciliation
 from tapedeck.checks.fill import fill
 from tapedeck.checks.findings import Finding
@@ -76,6 +76,7 @@ def backfill(
     deck = endpoints.resolve(settings or load())
     origin = Origin(who=person(), started=time.time_ns())
     done = [rebuilding.backfill(deck, vendor, of, origin=origin, progress=progress)]
+    undone.settle(deck, vendor, of, done[0].complete, f"backfill by {origin.who}")
     if deck.vendor(vendor).history:
         done.append(fill(deck, vendor, of, origin=origin))
     return done

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tapedeck.checks import findings
+from tapedeck.checks import findings, undone
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.gap_check import gap_check
 from tapedeck.errors import Unavailable
 from tapedeck.jobs import backfill, lease, receipts, unasked
+from tapedeck.jobs.backfill import Part
 from tapedeck.jobs.history import fetch, sources
 from tapedeck.jobs.history.fetch import Asked
 from tapedeck.jobs.history.source import Say, Source, Want
@@ -95,7 +96,9 @@ def _fill(
 def _rebuilt(
     settings: Settings, vendor: str, given: Sequence[Asked], by: str, share: float | None, say: Say
 ) -> Rebuilt:
-    """The windows of what was given, spans that touch together. A margin on both sides may have it."""
+    """The windows of what was given, spans that touch together. A margin on both sides may have it.
+
+    What more than the share would be removed or changed of is left as findings."""
     margin = 2 * parse_duration(settings.vendor(vendor).margin)
     spans: list[Slice] = []
     for one in sorted({span.widen(margin) for asked in given for span in asked.spans}):
@@ -104,14 +107,19 @@ def _rebuilt(
         else:
             spans.append(one)
     groups = range(meta.read(settings).topics(vendor).groups)
-    return sum(
+    done = [
         (
-            unasked.rebuild(settings, vendor, span, group, share=share, by=by, say=say)
-            for span in spans
-            for group in groups
-        ),
-        Rebuilt(),
-    )
+            span,
+            Part(
+                partition=group,
+                done=unasked.rebuild(settings, vendor, span, group, share=share, by=by, say=say),
+            ),
+        )
+        for span in spans
+        for group in groups
+    ]
+    undone.record_fetched(settings, vendor, done, share, by)
+    return sum((part.done for _, part in done), Rebuilt())
 
 
 def _note(settings: Settings, source: Source, given: Sequence[Asked]) -> None:

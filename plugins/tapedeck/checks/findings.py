@@ -90,11 +90,14 @@ def record(
     found: Sequence[Finding],
     run: str,
     kinds: Iterable[str] | None = None,
+    *,
+    whole: bool = False,
 ) -> list[Finding]:
     """Keep what these checks found in a slice, and close what they no longer find there.
 
     Gives what was found as it now stands: one that a person accepted stays accepted, one that was closed is
-    open again. `kinds`: the run looked only at these. Raises Unavailable.
+    open again. `kinds`: the run looked only at these. `whole`: what reaches beyond the slice is not closed.
+    Raises Unavailable.
     """
     now = time.time_ns()
     updates = [_update(one, now) for one in {one.id: one for one in found}.values()]
@@ -104,6 +107,8 @@ def record(
     }  # fmt: skip
     if kinds is not None:
         gone["kind"] = {"$in": [*kinds, WHOLE]}
+    if whole:
+        gone["end"] = {"$lte": of.end}
     with database.answering(settings):
         book = database.collection(settings, COLLECTION)
         if updates:

@@ -8,7 +8,7 @@ from tapedeck.slices import format_time
 
 def job(one: Finding) -> str:
     """The DAG that may mend it; empty where none can."""
-    if one.check in ("rebuild", "complete"):
+    if one.check in ("rebuild", "fetched", "complete"):
         return "nightly_backfill"
     if one.reason == "writer":
         return "reconcile" if one.evidence.get("mendable", True) else ""
@@ -34,7 +34,7 @@ def remedy(one: Finding) -> str:
         return "nothing"
     if one.check == "retention":
         return f"{one.evidence['raise']}; tapedeck retention {one.vendor} --repair"
-    if one.check == "rebuild":
+    if one.check in ("rebuild", "fetched"):
         return f"look at the slice, then tapedeck backfill {where}: by hand it changes what was left"
     if one.check == "complete":
         return f"tapedeck backfill {where} once collector {one.evidence.get('src')} has come back"
