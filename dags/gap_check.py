@@ -21,7 +21,7 @@ from airflow.sdk import CronDataIntervalTimetable, dag, task
 
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import exact_times, some_vendors, times
-from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force, vendors
 
 Json = dict[str, Any]
 
@@ -37,15 +37,6 @@ Json = dict[str, Any]
     **callbacks(),
 )
 def gap_check() -> None:
-    @task
-    @in_one_sentence
-    def vendors(params: Json | None = None) -> list[Json]:
-        """Which vendors and which slice."""
-        from tapedeck.airflow import connections, told
-
-        asked = params or {}
-        return told.slices(connections.load(), asked, slice_in_force(asked))
-
     @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
     @in_one_sentence
     def check(of: Json) -> Json:
@@ -60,9 +51,7 @@ def gap_check() -> None:
             connections.load(), of["vendor"], Slice(of["start"], of["end"]), run=by.run, settle=SETTLE
         )
         told.tell_new(report, by.started)
-        for line in told.lines(report):
-            say("%s", line)
-        return told.result(report)
+        return told.said(report, say)
 
     @task
     @in_one_sentence

@@ -24,7 +24,7 @@ from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 from tapedeck.airflow.assets import REBUILT, tell_rebuilt
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import reconcile_form
-from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, vendors
 
 Json = dict[str, Any]
 VENDOR = "{{ task.op_kwargs['of']['vendor'] }}"
@@ -41,15 +41,6 @@ VENDOR = "{{ task.op_kwargs['of']['vendor'] }}"
     **callbacks(),
 )
 def reconcile() -> None:
-    @task
-    @in_one_sentence
-    def vendors(params: Json | None = None) -> list[Json]:
-        """Which vendors and which slice."""
-        from tapedeck.airflow import connections, told
-
-        asked = params or {}
-        return told.slices(connections.load(), asked, slice_in_force(asked))
-
     @task
     @in_one_sentence
     def what(chosen: list[Json], to_drill: bool, params: Json | None = None) -> list[Json]:
@@ -101,11 +92,9 @@ def reconcile() -> None:
         made = told.reconciled(settings, of["vendor"], orders, compared, by, params or {})
         told.sampled(settings, of, say)
         told.tell_new(made, by.started)
-        for line in told.lines(made):
-            say("%s", line)
         if made.counts["windows_repaired"]:
             tell_rebuilt(outlet_events, **of)
-        return told.result(made)
+        return told.said(made, say)
 
     chosen = vendors()
     drill.expand(of=what.override(task_id="to_drill")(chosen, True))

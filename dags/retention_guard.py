@@ -59,12 +59,11 @@ def retention_guard() -> None:
         from tapedeck.checks.retention import guard as look
 
         report = look(connections.load(), vendor, origin=origin(), repair=bool((params or {})["repair"]))
-        for line in told.lines(report):
-            say("%s", line)
+        found = told.said(report, say)
         told.tell_standing(report)
         if report.verdict == "fail":
             raise Refused(1)
-        return told.result(report)
+        return found
 
     guard.expand(vendor=vendors())
 

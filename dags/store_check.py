@@ -17,7 +17,7 @@ from airflow.sdk import CronDataIntervalTimetable, dag, task
 
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import exact_times, some_vendors, times
-from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, slice_in_force
+from tapedeck.airflow.tasks import DEFAULTS, in_one_sentence, origin, say, vendors
 
 Json = dict[str, Any]
 
@@ -33,15 +33,6 @@ Json = dict[str, Any]
     **callbacks(),
 )
 def store_check() -> None:
-    @task
-    @in_one_sentence
-    def vendors(params: Json | None = None) -> list[Json]:
-        """Which vendors and which slice."""
-        from tapedeck.airflow import connections, told
-
-        asked = params or {}
-        return told.slices(connections.load(), asked, slice_in_force(asked))
-
     @task(map_index_template="{{ task.op_kwargs['of']['vendor'] }}")
     @in_one_sentence
     def check(of: Json) -> Json:
@@ -50,10 +41,8 @@ def store_check() -> None:
         from tapedeck.checks.stored import stored
         from tapedeck.slices import Slice
 
-        report = stored(connections.load(), of["vendor"], Slice(of["start"], of["end"]), run=origin().run)
-        for line in told.lines(report):
-            say("%s", line)
-        return told.result(report)
+        of_day = Slice(of["start"], of["end"])
+        return told.said(stored(connections.load(), of["vendor"], of_day, run=origin().run), say)
 
     check.expand(of=vendors())
 

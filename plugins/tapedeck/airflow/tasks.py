@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context, task
 
 from tapedeck.airflow.slice import slice_of
 from tapedeck.errors import TapedeckError, Unavailable, failed, infrastructure
@@ -72,6 +72,16 @@ def slice_in_force(params: Mapping[str, Any]) -> Slice:
     of = slice_of(params, context.get("data_interval_start"), context.get("data_interval_end"))
     say("slice %s", of)
     return of
+
+
+@task
+@in_one_sentence
+def vendors(params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Which vendors and which slice: the first task of a check."""
+    from tapedeck.airflow import connections, told
+
+    asked = params or {}
+    return told.slices(connections.load(), asked, slice_in_force(asked))
 
 
 def by_hand() -> bool:

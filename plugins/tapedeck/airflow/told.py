@@ -64,6 +64,13 @@ def result(report: Report) -> dict[str, Any]:
     return {**whole, "findings": shown, **({"more": more} if more > 0 else {})}
 
 
+def said(report: Report, say: Callable[..., None]) -> dict[str, Any]:
+    """Log a report, and give the task's result."""
+    for line in lines(report):
+        say("%s", line)
+    return result(report)
+
+
 def drilled(settings: Settings, of: Json, seeds: int, say: Callable[..., None]) -> dict[str, Any]:
     """Score the checks on a vendor's slice of the log; gives the object of `tapedeck drill --json`."""
     from tapedeck.drill.drill import drill, table
