@@ -13,8 +13,7 @@ from tapedeck.reports.conditions import SymbolDay
 from tapedeck.reports.day import Day, parse_day
 from tapedeck.reports.gather import Ground, Progress, check_gaps, gather, ground, read_one
 from tapedeck.settings import Settings, load
-from tapedeck.slices import Time, parse_slice, slice_of
-from tapedeck.store import library as libraries
+from tapedeck.slices import parse_slice
 
 
 def report(
@@ -98,22 +97,3 @@ def condition(
     deck = endpoints.resolve(settings or load())
     some = [symbols] if isinstance(symbols, str) else symbols
     return conditions.conditions(deck, vendor, parse_slice(start, end), some)
-
-
-def require(
-    library: str,
-    symbol: str | Sequence[str],
-    start: Time,
-    end: Time,
-    wanted: str,
-    *,
-    settings: Settings | None = None,
-) -> None:
-    """Raises Incomplete, naming the days, where one that [start, end) meets is not in the wanted condition.
-
-    `wanted`: "available" (or closed), or "degraded" (or better). Raises BadInput for another.
-    """
-    deck = endpoints.resolve(settings or load())
-    vendor = libraries.named(deck, library).vendor
-    some = [symbol] if isinstance(symbol, str) else list(symbol)
-    conditions.require(deck, vendor, some, slice_of(start, end), wanted)

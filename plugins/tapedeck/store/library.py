@@ -147,9 +147,9 @@ def names(settings: Settings | None = None) -> list[str]:
     return sorted(found)
 
 
-def symbols(name: str, settings: Settings | None = None) -> list[str]:
-    """`symbols_of`, of the settings file if none are given."""
-    return symbols_of(endpoints.resolve(settings or load()), name)
+def symbols(library: str, settings: Settings | None = None) -> list[str]:
+    """`symbols_of`, of the settings file if none are given. Raises BadInput for a wrong name."""
+    return symbols_of(endpoints.resolve(settings or load()), library)
 
 
 def _owner(vendor: str, prefix: str) -> str:
