@@ -41,6 +41,8 @@ EVERY = [
     ),
     *(("replay", t) for t in ("plan", "approval", "copy", "receipt")),
 ]
+WRITES = {"nightly_backfill": "rebuild", "replay": "copy"}
+"""What writes; whatever comes after it, done again by itself, says what was written before."""
 CHOSEN = EVERY if "FAULT_SEEDS" in os.environ else [("nightly_backfill", "rebuild"), ("replay", "copy")]
 TRIES = 8
 """So often a task is sought that ends before it is found running."""
@@ -95,6 +97,11 @@ def proved(stack: AirflowStack, dag: str, asked: dict[str, Any], run: str) -> Re
     return made
 
 
+def written(made: Receipt) -> int:
+    """The messages, or windows, that the run wrote."""
+    return made.counts["written"] if made.job == "replay" else made.counts["windows_written"]
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("dag", "task"), CHOSEN)
 def test_a_task_that_is_killed_is_tried_again_and_done_again_ends_the_same(
@@ -115,7 +122,8 @@ def test_a_task_that_is_killed_is_tried_again_and_done_again_ends_the_same(
     assert again.state == "success", again.tasks
     second = proved(stack, dag, asked, run)
     assert (second.id, second.after) == (first.id, first.after)
-    assert second.counts.get("written", second.counts.get("windows_written")) == 0
+    is_redone = EVERY.index((dag, task)) <= EVERY.index((dag, WRITES[dag]))
+    assert written(second) == (0 if is_redone else written(first))
 
 
 @pytest.mark.timeout(900)
