@@ -417,6 +417,8 @@ def test_a_topic_that_is_lost_is_given_up_as_the_sentence_says_and_the_vendor_go
         topics.ensure(settings, VENDOR)
     assert run(["topics", "forget", VENDOR, "md.other"]) == 2
     assert f"md.other is no topic of {VENDOR}: known are {name}" in capsys.readouterr().err
+    assert run(["topics", "forget", VENDOR, "md.\a"]) == 2
+    assert r"'md.\x07' is no topic of" in capsys.readouterr().err
     assert run(["topics", "forget", VENDOR, name]) == 0
     assert run(["topics", "forget", VENDOR, name]) == 0  # again: nothing changes
     with pytest.raises(BadInput, match="was given up, and nothing was made in its place yet"):

@@ -29,7 +29,8 @@ def foreseen(
         if any((pin.vendor, pin.name) == (vendor, topic) for pin in known.given_up):
             return ()
         names = ", ".join(sorted(pin.name for pin in known.pins.values() if pin.vendor == vendor))
-        raise BadInput(f"{topic} is no topic of {vendor}: known are {names or 'none'}")
+        shown = topic if topic.isprintable() else repr(topic)
+        raise BadInput(f"{shown} is no topic of {vendor}: known are {names or 'none'}")
     for again in (False, True):
         if again:
             pause(AGAIN_SECONDS)

@@ -371,9 +371,10 @@ class _Session:
                 lambda: meeting.has_moved(self._folder, pin), f"the first publisher is not in {pin.name} yet"
             )
             self._moved = True
-        self._warn(
-            f"{self._vendor} has grown: publishing goes on in {pin.name}, from {format_time(since)} on"
-        )
+        if self._share.leads:
+            self._warn(
+                f"{self._vendor} has grown: publishing goes on in {pin.name}, from {format_time(since)} on"
+            )
         raise _Moved
 
     def _goes_on(self, stamp: int, place: Place) -> tuple[TopicPin, int] | None:
