@@ -248,6 +248,29 @@ def prune(vendor: str, plan_only: bool, as_json: bool) -> None:
     )
 
 
+@store.command()
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def migrate(plan_only: bool, as_json: bool) -> None:
+    """Bring what MongoDB holds from an earlier version's schema to this one's; there is no way back.
+
+    May be done while everything runs, and again after it was killed.
+
+    \b
+    Examples:
+      tapedeck store migrate --plan
+      tapedeck store migrate
+    """
+    from tapedeck.store import migrate as migrating
+
+    said = migrating.migrate(endpoints.resolve(settings.load()), plan_only)
+    if as_json:
+        click.echo(json.dumps({"done": [] if plan_only else said, "plan": said if plan_only else []}))
+        return
+    for line in said or ["nothing to do: it is of this version's schema"]:
+        click.echo(f"would be done: {line}" if plan_only and said else line)
+
+
 def _print(frame: Any, form: str, local: bool) -> None:
     """As a person reads it (UTC, nine digits), as CSV, or as JSON lines with times in UTC ns."""
     stamp_of = local_time if local and form == "table" else format_time

@@ -16,6 +16,7 @@ from tapedeck.embedded.ports import Ports
 from tapedeck.endpoints import Server
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.settings import Settings, shown_address
+from tapedeck.store import migrate
 
 PARTS = ("kafka", "mongo", "airflow")
 DEADLINE = 300.0
@@ -146,6 +147,9 @@ def _start_parts(settings: Settings, parts: Sequence[str], say: Say, end: float)
         elif part in parts:
             first += servers
     start_all(settings, first, ports, say, end)
+    if "mongo" in parts and not settings.mongo.uri:
+        for line in migrate.migrate(endpoints.resolve(settings)):
+            say(f"MongoDB: {line}")
     if POSTGRES in first:
         _start_airflow(settings, ports, say, end)
 

@@ -17,8 +17,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tapedeck import endpoints
-from tapedeck.errors import Unavailable
+from tapedeck.errors import BadInput, Unavailable
 from tapedeck.log import reaching
+from tapedeck.native import librdkafka
 from tapedeck.settings import Settings
 
 CONTACT_SECONDS = 10.0
@@ -182,6 +183,14 @@ def producing(settings: Settings, **more: object) -> dict[str, object]:
         "message.timeout.ms": 0,
         **more,
     }
+
+
+def check(settings: Settings) -> None:
+    """Raises BadInput for a property of `[kafka.client]` that librdkafka does not take. Asks nobody."""
+    try:
+        librdkafka.check(settings.kafka.client)
+    except ValueError as e:
+        raise BadInput(f"[kafka.client]: {e}: correct it in tapedeck.toml") from e
 
 
 def contact(settings: Settings) -> None:

@@ -75,20 +75,30 @@ def create(kind: int, config: Mapping[str, object], events: int = 0) -> int:
 
     Raises ValueError for a setting that librdkafka refuses.
     """
-    conf = call("conf_new")
+    conf = _configured(config)
     call("conf_set_events", conf, events)
     call("conf_set_log_cb", conf, None)  # else it writes past us to stderr, whatever its `log_level`
     why = ctypes.create_string_buffer(512)
-    for name, value in config.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        if call("conf_set", conf, name.encode(), text.encode(), why, len(why)):
-            call("conf_destroy", conf)
-            raise ValueError(why.value.decode())
     handle = call("new", kind, conf, why, len(why))
     if not handle:
         call("conf_destroy", conf)
         raise ValueError(why.value.decode())
     return int(handle)
+
+
+def check(config: Mapping[str, object]) -> None:
+    """Raises ValueError for a setting that librdkafka does not know, or not so. Opens nothing."""
+    call("conf_destroy", _configured(config))
+
+
+def _configured(config: Mapping[str, object]) -> int:
+    conf, why = int(call("conf_new")), ctypes.create_string_buffer(512)
+    for name, value in config.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if call("conf_set", conf, name.encode(), text.encode(), why, len(why)):
+            call("conf_destroy", conf)
+            raise ValueError(why.value.decode())
+    return conf
 
 
 class _TopicPartition(ctypes.Structure):

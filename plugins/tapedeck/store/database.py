@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import structs
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -18,12 +19,14 @@ from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyM
 from tapedeck import endpoints
 from tapedeck.errors import BadInput, Unavailable
 from tapedeck.settings import Settings, shown_address
+from tapedeck.store import schema
 
 Document = dict[str, Any]
 DURABLE = WriteConcern(w="majority", j=True)
 CONTACT_MS = 5000
 
 
+_looked_at: set[tuple[int, str]] = set()
 _FORBIDDEN = 13
 _REFUSALS = ("authentication", "auth error", "ssl", "tls", "certificate")
 """Of a server that answers, but not to this client."""
@@ -50,12 +53,8 @@ def client(settings: Settings) -> MongoClient[Document]:
     uri = endpoints.mongo_uri(settings)
     key = (os.getpid(), uri, frozenset(settings.mongo.client.items()))
     if key not in _clients:
-        try:
+        with _as_the_driver_takes_it():
             made = connection(settings, uri)
-        except (InvalidURI, ConfigurationError, ValueError, OSError) as e:
-            raise BadInput(
-                f"mongo.uri or [mongo.client] is not as MongoDB's driver takes it ({e}): correct it"
-            ) from e
         with answering(settings):
             try:
                 made.admin.command("ping")
@@ -65,6 +64,27 @@ def client(settings: Settings) -> MongoClient[Document]:
         if _clients.setdefault(key, made) is not made:
             made.close()  # another thread was quicker
     return _clients[key]
+
+
+def check(settings: Settings) -> None:
+    """Raises BadInput for an option of `mongo.uri` or `[mongo.client]` that MongoDB's driver does not take.
+
+    Asks nobody, and opens none of the files that are named.
+    """
+    options = {k: v for k, v in settings.mongo.client.items() if not k.lower().endswith("file")}
+    bare = structs.replace(settings, mongo=structs.replace(settings.mongo, client=options))
+    with _as_the_driver_takes_it():
+        connection(bare, settings.mongo.uri or "mongodb://localhost/", connect=False).close()
+
+
+@contextmanager
+def _as_the_driver_takes_it() -> Iterator[None]:
+    try:
+        yield
+    except (InvalidURI, ConfigurationError, ValueError, OSError) as e:
+        raise BadInput(
+            f"mongo.uri or [mongo.client] is not as MongoDB's driver takes it ({e}): correct it"
+        ) from e
 
 
 def connection(settings: Settings, uri: str, **more: Any) -> MongoClient[Document]:
@@ -85,8 +105,17 @@ def connection(settings: Settings, uri: str, **more: Any) -> MongoClient[Documen
 
 
 def database(settings: Settings) -> Database[Document]:
-    """Our own database: positions, undecodable records, leases, libraries' windows."""
-    return client(settings)[settings.mongo.database]
+    """Our own database: positions, undecodable records, leases, libraries' windows.
+
+    Raises Mismatch where it is of another schema than this version's; looked at once a process.
+    """
+    there = client(settings)
+    own = there[settings.mongo.database]
+    if (id(there), own.name) not in _looked_at:
+        with answering(settings):
+            schema.check(own)
+        _looked_at.add((id(there), own.name))
+    return own
 
 
 def collection(settings: Settings, name: str) -> Collection[Document]:

@@ -17,7 +17,7 @@ from tapedeck.errors import BadInput, Mismatch
 from tapedeck.message import KINDS
 from tapedeck.settings import Settings, Vendor, load
 from tapedeck.slices import NS, Slice
-from tapedeck.store import database, generations, tallies
+from tapedeck.store import database, generations, schema, tallies
 from tapedeck.store.database import Document
 
 
@@ -68,6 +68,10 @@ def ensure(settings: Settings, vendor: str, prefix: str = "") -> dict[str, Libra
         known = database.collection(settings, "libraries")
         seconds = {d["kind"]: d["window"] for d in known.find({"vendor": vendor})}
         if missing_kinds := [kind for kind in KINDS if kind not in seconds]:
+            if (
+                known.find_one({}, {"_id": 1}) is None
+            ):  # else whoever finds libraries takes them for older ones
+                schema.enter(known.database)
             known.bulk_write(
                 [
                     UpdateOne(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from confluent_kafka import KafkaException
+from pymongo.database import Database
 
 from tapedeck.errors import Incomplete, Unavailable
 from tapedeck.log import client, topics
@@ -26,9 +27,9 @@ from tapedeck.log.read import Records
 from tapedeck.partitions import numbers, of_groups
 from tapedeck.settings import Settings
 from tapedeck.slices import NS, parse_duration
-from tapedeck.store import library, positions, undecodable
+from tapedeck.store import database, library, positions, schema, undecodable
 from tapedeck.store.closing import Closer
-from tapedeck.store.database import Away
+from tapedeck.store.database import Away, Document
 from tapedeck.store.held import Held, Mend
 from tapedeck.store.latency import Latencies
 from tapedeck.store.ledger import Ledger
@@ -42,6 +43,7 @@ from tapedeck.store.watch import Seen, Watch, look, sure
 
 BATCH = 20_000
 TICK_SECONDS = 1.0
+SCHEMA_SECONDS = 30.0
 MS = 1_000_000
 
 Say = Callable[[str], None]
@@ -119,6 +121,7 @@ class _Session:
             Latencies(self.settings, self.vendor),
         )  # fmt: skip
         self.ledger = Ledger(self.settings, self.vendor)
+        own, looked = database.database(self.settings), time.monotonic()
         watch = Watch(self.settings, self.vendor, first)
         ticked = 0.0
         try:
@@ -141,6 +144,9 @@ class _Session:
                 if time.monotonic() - ticked < TICK_SECONDS:
                     continue
                 ticked = time.monotonic()
+                if ticked - looked > SCHEMA_SECONDS:
+                    self._patiently(lambda: self._check_schema(own))
+                    looked = ticked
                 self._bound_memory()
                 self._patiently(self.ledger.flush_due)
                 self._patiently(self.closer.latencies.flush_due)
@@ -152,6 +158,11 @@ class _Session:
         finally:
             self.share.hold(frozenset())
             watch.end()
+
+    def _check_schema(self, own: Database[Document]) -> None:
+        """A later version may have gone on from here: what this one would write is then not its to write."""
+        with database.answering(self.settings):
+            schema.check(own)
 
     # sharing
 

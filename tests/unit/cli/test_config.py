@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,51 @@ def test_a_check_is_silent_or_one_sentence(
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert "did you mean 'port'?" in err
         assert "TAPEDECK_KAFKA__PORTT" in err
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            '[kafka.client]\n"sasl.usrname" = "x"',
+            r'\[kafka.client\]: No such configuration property: "sasl.usrname"',
+        ),
+        ('[kafka.client]\n"socket.timeout.ms" = "soon"', r"\[kafka.client\]: .*socket.timeout.ms"),
+        ("[mongo.client]\ntsl = true", r"Unknown option: tsl"),
+        (
+            '[mongo]\nuri = "mongodb://h:port/"',
+            r"mongo.uri or \[mongo.client\] is not as MongoDB's driver takes it",
+        ),
+        ('[vendors.binance_spt]\nbus = "websocket"', r"binance_spt"),
+        ('[vendors.binance_spot]\nbus = "zmq:5601"', r"no address of a ZeroMQ bus.*tapedeck.toml line 2"),
+        ('[vendors.binance_spot]\nbus = ""\ncalendar = "XXXX"', r"XXXX"),
+    ],
+)
+def test_a_check_also_finds_what_only_drivers_vendors_and_calendars_know(
+    lines: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "tapedeck.toml").write_text(f"{lines}\n")
+    monkeypatch.chdir(tmp_path)
+    status, out, err = told(capfd, "--check")
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert re.search(sentence, err)
+
+
+def test_a_check_opens_no_file_that_only_the_deployment_has_and_tells_what_is_only_odd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tapedeck.toml").write_text(
+        '[kafka.client]\n"ssl.ca.location" = "/no/ca.pem"\n'
+        '[mongo.client]\ntls = true\ntlsCAFile = "/no/ca.pem"\n'
+        '[store]\ngenerations = "9d"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    status, out, err = told(capfd, "--check")
+    assert (status, out) == (0, "")
+    assert re.fullmatch(
+        r"note: store.generations is called store.keep_age since 0.2.0, in .* line 7: .*\n", err
+    )
