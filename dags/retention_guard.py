@@ -21,6 +21,7 @@ from airflow.sdk import CronDataIntervalTimetable, dag, task
 
 from tapedeck.airflow.notifier import callbacks
 from tapedeck.airflow.params import repair, some_vendors
+from tapedeck.airflow.precedence import FIRST
 from tapedeck.airflow.tasks import DEFAULTS, Refused, in_one_sentence, origin, say
 
 Json = dict[str, Any]
@@ -30,7 +31,7 @@ Json = dict[str, Any]
     schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
-    default_args=DEFAULTS,
+    default_args={**DEFAULTS, "priority_weight": FIRST},
     params={**some_vendors(), **repair()},
     tags=["tapedeck", "checks"],
     doc_md=__doc__,

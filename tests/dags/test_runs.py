@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tapedeck import message as m
+from tapedeck.airflow.precedence import STEP, weight
 from tapedeck.errors import Unavailable
 from tapedeck.jobs import receipts
 from tapedeck.log import client
@@ -182,6 +183,9 @@ def test_two_nights_at_once_end_as_one(airflow_stack: AirflowStack, tape: Tape) 
     found = [receipts.find(tape.settings, one.result("receipt", 0)["id"]) for one in done]
     assert [one.counts["messages"] for one in found] == [60, 60]
     assert found[0].after == found[1].after
+    weights = {task["task_id"]: task["priority_weight"] for one in done for task in one.tasks}
+    inside = [weights[name] - weight("manual", 0) for name in ("vendors", "plan", "rebuild", "receipt")]
+    assert 0 < inside[0] < inside[1] < inside[2] < inside[3] < STEP  # what is begun ends before more begins
 
 
 def test_a_night_of_a_vendor_that_does_not_exist_fails_at_once(airflow_stack: AirflowStack) -> None:

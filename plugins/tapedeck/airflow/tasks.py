@@ -11,16 +11,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context, task
 
+from tapedeck.airflow.precedence import POOL
 from tapedeck.airflow.slice import slice_of
 from tapedeck.errors import TapedeckError, Unavailable, failed, infrastructure
 from tapedeck.jobs.origin import Origin
 from tapedeck.settings import load
 from tapedeck.slices import NS, Slice, parse_duration
-
-POOL = "tapedeck"
-"""Bounds how many tasks work on the tape at once, also over Airflow's own Backfill, which overrides a
-DAG's own limit. `tapedeck up` makes it in the embedded Airflow; elsewhere it is made once:
-`airflow pools set tapedeck 4 "Tasks that read or write the tape"`."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +31,7 @@ class Refused(SystemExit):
 DEFAULTS: dict[str, Any] = {
     "owner": "tapedeck",
     "pool": POOL,
+    "weight_rule": "upstream",  # a run that is nearer its end goes first; Airflow's own rule is the reverse
     "retries": 3,
     "retry_delay": timedelta(seconds=parse_duration(load().jobs.retry_after) / NS),
     "retry_exponential_backoff": True,
