@@ -104,7 +104,7 @@ def publishing(
         yield said
     finally:
         ending.ask()
-        thread.join(60)
+        thread.join(patience + 60)
         assert not thread.is_alive()
     if failed:
         raise failed[0]
@@ -129,7 +129,8 @@ def all_publishing(settings: Settings, publishers: int) -> Iterator[list[str]]:
     said, heard = list[str](), list[list[str]]()
     with ExitStack() as stack:
         for part in range(publishers):
-            heard.append(stack.enter_context(publishing(shared(settings, publishers), part=part)))
+            own = publishing(shared(settings, publishers), part=part, patience=120.0)  # they wait for others
+            heard.append(stack.enter_context(own))
         yield said
     said += [sentence for one in heard for sentence in one]
 

@@ -201,12 +201,12 @@ def test_one_that_is_far_ahead_when_the_vendor_grows_is_waited_for_and_nothing_c
     assert second.lanes[1].place > first.lanes[0].place
     new = growth.grow(settings, VENDOR, 8).live[-1]
     with all_publishing(settings, 2):
-        until(lambda: (one := position.of(tape.folder, 0)) is not None and one.meeting is not None, 60)
+        until(lambda: (one := position.of(tape.folder, 0)) is not None and one.meeting is not None, 120)
         tape.take(*payloads(100, seed=8))
         tape.own("heartbeat")
         tape.take(*payloads(100, seed=9))
         tape.own("heartbeat")
-        until(lambda: all_in(settings, 2, new), 60)
+        until(lambda: all_in(settings, 2, new), 120)
         tape.end()
     assert check_grown(settings)[1] == 0
 
