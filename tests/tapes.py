@@ -53,13 +53,18 @@ class Tape:
     """One life of a taper, moved by hand."""
 
     def __init__(
-        self, settings: Settings, src: int = 1, stamps: Stamps | None = None, size: int = 2**28
+        self,
+        settings: Settings,
+        src: int = 1,
+        stamps: Stamps | None = None,
+        size: int = 2**28,
+        name: str = VENDOR,
     ) -> None:
-        self.folder = settings.tape_dir(VENDOR, src)
+        self.folder = settings.tape_dir(name, src)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.stamps = stamps or Stamps()
         self.writer = TapeWriter(
-            self.folder, VENDOR, src, self.stamps,
+            self.folder, name, src, self.stamps,
             segment_bytes=size, segment_seconds=10**9, closed=lambda segment: None,
         )  # fmt: skip
         self.life = self.writer.life
