@@ -38,6 +38,22 @@ REPLICA_SET = "secured"
 VENDORS = ("binance_usdm",)
 Rules = list[tuple[ResourceType, str, AclOperation]]
 _BROKER = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+log.dir={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+log.cleaner.dedupe.buffer.size=2097152
+log.index.size.max.bytes=1048576
 listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=SASL_SSL://localhost:{port},CONTROLLER://127.0.0.1:{controller}
 inter.broker.listener.name=SASL_SSL
@@ -150,10 +166,12 @@ def _start_kafka(
     folder.mkdir()
     lib = kafka.jars(Settings())
     config = folder / "server.properties"
-    more = _BROKER.format(
-        port=port, controller=controller, password=password("admin"), server=server, authority=authority
-    )
-    config.write_text(kafka._CONFIG.format(port=port, controller=controller, data=folder / "data") + more)
+    config.write_text(
+        _BROKER.format(
+            port=port, controller=controller, data=folder / "data", password=password("admin"), server=server,
+            authority=authority,
+        )
+    )  # fmt: skip
     config.chmod(0o600)
     cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
     subprocess.run(

@@ -22,9 +22,6 @@ from tapedeck.embedded import lock, process
 from tapedeck.endpoints import Server
 from tapedeck.errors import Unavailable
 
-_LOG_LIMIT = 32 * 2**20
-"""Bytes above which a server's log is set aside as `<log>.1` when the server is started."""
-
 
 class Launch(Struct, frozen=True, kw_only=True):
     """How a server is started and ended. `env` is added to the starter's environment."""
@@ -95,8 +92,6 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _open_log(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > _LOG_LIMIT:
-        path.replace(path.with_name(f"{path.name}.1"))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from tapedeck.embedded import launch, lock, process
+from tapedeck.embedded import launch, lock, logrotate, process
 from tapedeck.endpoints import Server
 from tapedeck.errors import Unavailable
 from tapedeck.slices import format_time
 
 NAME = "supervisor"
 _TICK = 0.5
+_LOGS_EVERY = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _STEADY = 60.0
 """Seconds that a server must run before its next death counts as its first."""
@@ -99,14 +100,26 @@ def mend(state: Path, pauses: _Pauses) -> None:
 
 def run(state: Path, me: int) -> None:
     """Look after the servers for as long as the supervisor's record names this process."""
-    pauses = _Pauses()
+    pauses, looked = _Pauses(), 0.0
     _say(f"looking after {', '.join(s.name for s in records(state)) or 'nothing yet'}")
     while _is_on_record(state, me):
         with lock.tried(state) as free:
             if free and _is_on_record(state, me):
                 mend(state, pauses)
+        if time.monotonic() - looked > _LOGS_EVERY:
+            _bound_logs(state)
+            looked = time.monotonic()
         time.sleep(_TICK)
     _say("no longer on record: ending")
+
+
+def _bound_logs(state: Path) -> None:
+    for log in sorted((state / "logs").glob("*.log")):
+        try:
+            if logrotate.set_aside(log):
+                _say(f"{log.name} was set aside as {log.name}.1.gz")
+        except OSError as e:  # a full disk: the servers say so themselves
+            _say(f"{log.name} could not be set aside ({e.strerror})")
 
 
 def _is_on_record(state: Path, me: int) -> bool:
