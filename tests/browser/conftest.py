@@ -16,7 +16,7 @@ _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-_PATIENCE = 60_000.0
+_PATIENCE = 180_000.0
 Browse = Callable[..., Page]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +21,10 @@ def pick(page: Page, which: int, time: int) -> None:
     page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").fill(there.strftime("%Y/%m/%d"))
     page.get_by_placeholder("HH:mm").locator("visible=true").fill(there.strftime("%H:%M"))
     hour = page.get_by_placeholder("HH:mm").locator("visible=true")
-    while hour.count():  # one that is pressed while the field is drawn anew is lost
+    while hour.count():  # while the field is drawn anew a key is lost; a second closes the form
         page.keyboard.press("Escape")
-        page.wait_for_timeout(300)
+        with suppress(AssertionError):
+            expect(hour).to_have_count(0, timeout=20_000)
 
 
 def picture(page: Page, name: str, tmp_path: Path) -> None:
