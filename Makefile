@@ -72,7 +72,7 @@ faults: setup ## long fault campaigns: SEEDS=100 of each
 	@FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults --timeout 0
 
 cluster: setup ## three brokers and three mongods struck in every way under a live feed; RATE=2000 of messages a second
-	@$(BIN)/python -m tests.cluster
+	@ONLY="$(ONLY)" $(BIN)/python -m tests.cluster
 
 image: setup ## the container image's build and services for real, without Docker: Celery, Redis, three of each
 	@IMAGE=1 $(BIN)/pytest tests/image -s

@@ -57,11 +57,11 @@ def endure(road: Road, blow: Blow) -> Figures:
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.2):
+        while not over.wait(0.5):  # the wires are threads of this process, too
             seen.append((time.monotonic(), road.standing()))
 
     def inspect() -> None:
-        while not over.wait(0.5):
+        while not over.wait(2):
             if not is_whole(road.settings):
                 broken.append(time.monotonic())
 
@@ -96,7 +96,7 @@ def _calm(road: Road) -> None:
         if not road.is_caught_up(found := road.standing()):
             since = time.monotonic()
             assert since < end, found
-        time.sleep(0.1)
+        time.sleep(0.5)
 
 
 def kill_server(settings: Settings, name: str) -> int:
@@ -220,10 +220,15 @@ ALL = (
     Blow("the wire to Kafka cut for 10 s", cut_kafka),
     Blow("the wire to MongoDB cut for 10 s", cut_mongo),
     Blow("writers 1, 4, 1", scale_writers),
-    Blow("grown from 6 to 12 partitions", grow),
+    Blow(f"grown from {GROUPS} to {2 * GROUPS} partitions", grow),
     Blow("a broker killed, its disk lost", lose_broker),
     Blow("the primary killed, its disk lost", lose_member),
 )
+
+
+def chosen(name: str) -> tuple[Blow, ...]:
+    """The blows whose title has that text."""
+    return tuple(blow for blow in ALL if name in blow.title)
 
 
 def campaign(road: Road, blows: Iterable[Blow], say: Callable[[str], None]) -> list[Figures]:

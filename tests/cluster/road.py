@@ -19,6 +19,7 @@ from tapedeck import endpoints, vendors
 from tapedeck.checks import reconcile
 from tapedeck.checks.gap_check import gap_check
 from tapedeck.embedded import live, mongod
+from tapedeck.errors import Unavailable
 from tapedeck.jobs.origin import Origin
 from tapedeck.log import client, topics
 from tapedeck.log.timeline import timeline
@@ -34,7 +35,7 @@ from tests.road import Ids, stored
 from tests.tapes import VENDOR, Running, taped, until
 
 NODES = 3
-GROUPS = 6
+GROUPS = 4
 SYMBOLS = 8
 PATIENCE = 300.0
 """How long (s) anything may take on a busy machine."""
@@ -71,7 +72,7 @@ session = "3s"
 [vendors.{VENDOR}]
 bus = "zmq:tcp://127.0.0.1:{servers.free_port()}"
 symbols = {market.symbol_names((), SYMBOLS)}
-window = {{trade = 10, quote = 10, book = 10, status = 10}}
+window = {{trade = 60, quote = 60, book = 60, status = 60}}
 """
         )
         up(state, "--only", only)
@@ -246,10 +247,9 @@ def _market(count: int) -> Counter[Ids]:
 
 def is_whole(settings: Settings) -> bool:
     """Whether every replica of every partition is in sync, and every mongod in its set."""
-    config = {"bootstrap.servers": settings.kafka.bootstrap, "log_level": 0}
     try:
-        found = AdminClient(config, error_cb=lambda _: None).list_topics(timeout=5)
-    except KafkaException:
+        found = client.admin(settings).list_topics(timeout=5)
+    except (KafkaException, Unavailable):
         return False
     parts = [part for topic in found.topics.values() for part in topic.partitions.values()]
     in_sync = all(len(part.isrs) == settings.kafka.replication for part in parts)

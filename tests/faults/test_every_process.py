@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif("FAULT_SEEDS" not in os.environ, reason="make faults: it takes minutes"),
     pytest.mark.timeout(0),
 ]
-WINDOW = 10 * NS
+WINDOW = 60 * NS
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def promtool(*words: str | Path) -> str:
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("promtool is not on this machine: apt-get install prometheus brings it")
-    done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([program, *words], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
