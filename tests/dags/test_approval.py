@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import tapedeck
+from tapedeck import message as m
 from tapedeck.jobs import plans, receipts
 from tapedeck.log import client
 from tapedeck.log.timeline import timeline
@@ -106,6 +108,60 @@ def test_only_the_plan_writes_nothing_and_waits_for_nobody(
     assert (done.state, set(done.states("copy").values())) == ("success", {"skipped"})
     assert done.said("plan")[-1] == "only the plan was asked for: nothing is written"
     assert not exists(settings, asked)
+
+
+def stored(settings: Settings, symbol: str, of: Slice) -> int:
+    """The messages of a symbol that Arctic holds, whatever the log has."""
+    if symbol not in tapedeck.symbols(f"{VENDOR}.trade", settings=settings):
+        return 0
+    return len(tapedeck.read(f"{VENDOR}.trade", symbol, of.start, of.end, tail=False, settings=settings))
+
+
+def test_a_large_rebuild_by_hand_waits_too_and_its_plan_alone_for_nobody(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    runs.loaded(airflow_stack.api, "nightly_backfill")
+    span = {"start_exact": format_time(OF.start), "end_exact": format_time(OF.end)}
+    asked = {"vendors": [VENDOR], **span}
+    dry = runs.run(airflow_stack.api, "nightly_backfill", {**asked, "dry_run": True})
+    assert (dry.state, set(dry.states("receipt").values())) == ("success", {"skipped"})
+    assert dry.said("parts")[-1] == "only the plan was asked for: nothing is written"
+    assert dry.said("plan", 0)[0] == f"{VENDOR} {OF}"
+    assert stored(settings, "MANYUSDT", OF) == 0
+    for choice, state, count in (("Reject", "failed", 0), ("Approve", "success", MANY)):
+        run = runs.start(airflow_stack.as_user("uma"), "nightly_backfill", asked)
+        runs.awaits(airflow_stack, run, "nightly_backfill")
+        assert "is not a respondent" in answer(airflow_stack, run, "uma", choice, dag="nightly_backfill")
+        assert stored(settings, "MANYUSDT", OF) == 0
+        assert answer(airflow_stack, run, "olga", choice, dag="nightly_backfill") == "taken"
+        done = runs.wait(airflow_stack.api, "nightly_backfill", run)
+        assert (done.state, stored(settings, "MANYUSDT", OF)) == (state, count), done.tasks
+    receipt = receipts.find(settings, done.result("receipt", 0)["id"])
+    assert (receipt.counts["windows_added"], receipt.counts["messages"], receipt.who) == (2, MANY, "uma")
+
+
+def test_a_rebuild_by_hand_that_would_remove_more_than_its_share_says_so_and_waits(
+    airflow_stack: AirflowStack, settings: Settings
+) -> None:
+    runs.loaded(airflow_stack.api, "nightly_backfill")
+    log, of = Published(settings), Slice(T0 - HOUR, T0 - HOUR + 600 * NS)
+    log.load([trade(of.start + i * NS, i + 1, "FEWUSDT", src=1901) for i in range(60)], src=1901)
+    span = {"start_exact": format_time(of.start), "end_exact": format_time(of.end)}
+    asked = {"vendors": [VENDOR], **span}
+    first = runs.run(airflow_stack.api, "nightly_backfill", asked)
+    assert (first.state, stored(settings, "FEWUSDT", of)) == ("success", 60), first.tasks
+    assert first.said("approval") == ["no approval is needed: the plan is within the limits of the settings"]
+    before = log.ends(log.topics.backfill)[log.partition("FEWUSDT")]
+    log.load([m.Void("FEWUSDT", 0, of.start, 0, 0, 1901, of.start + 5 * NS, before, "wrong")], src=1901)
+    run = runs.start(airflow_stack.api, "nightly_backfill", asked)
+    runs.awaits(airflow_stack, run, "nightly_backfill")
+    detail = airflow_stack.api.call("GET", f"/api/v2/dags/nightly_backfill/dagRuns/{run}/hitlDetails")
+    [one] = detail["hitl_details"]
+    assert "5 messages that stand in Arctic would be removed or changed, more than the 1" in one["body"]
+    assert stored(settings, "FEWUSDT", of) == 60
+    assert answer(airflow_stack, run, "olga", "Approve", dag="nightly_backfill") == "taken"
+    done = runs.wait(airflow_stack.api, "nightly_backfill", run)
+    assert (done.state, stored(settings, "FEWUSDT", of)) == ("success", 55), done.tasks
 
 
 def test_a_void_of_much_waits_for_the_right_person_and_a_rejected_one_voids_nothing(
