@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import lz4.block
 import pytest
 
 from tapedeck.settings import Settings
@@ -41,6 +42,15 @@ def flip(one: Library, column: str) -> None:
     one.collection.update_one({"_id": document["_id"]}, {"$set": {f"cs.{column}.d": bytes(block)}})
 
 
+def hide(one: Library) -> None:
+    """A row of a column, from stock arctic."""
+    document = standing(one)[0].document
+    mask = bytearray(lz4.block.decompress(document["cs"]["size"]["m"]))
+    mask[1] ^= 4
+    change = {"cs.size.m": lz4.block.compress(bytes(mask))}
+    one.collection.update_one({"_id": document["_id"]}, {"$set": change})
+
+
 def rewrite(one: Library, change: Any, honest: bool) -> None:
     stored = standing(one)[0]
     rows = change(stored.rows("trade"))
@@ -56,6 +66,7 @@ WRONG: dict[str, tuple[Callable[[Library], object], str]] = {
         f"a byte of {column} is flipped": (lambda t, c=column: flip(t, c), "BTCUSDT")  # type: ignore[misc]
         for column in ("price", "size", "side", "seq", "recv_ns", "event_ms", "event_ns")
     },
+    "a bit of a column's mask is flipped": (hide, "BTCUSDT"),
     "a row is gone": (lambda t: rewrite(t, less, honest=False), "BTCUSDT"),
     "a row is there twice": (lambda t: rewrite(t, doubled, honest=False), "BTCUSDT"),
     "a row is altered": (lambda t: rewrite(t, altered, honest=False), "BTCUSDT"),

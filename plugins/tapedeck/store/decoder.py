@@ -14,7 +14,7 @@ import numpy as np
 
 from tapedeck.columns import Array, Columns, empty
 from tapedeck.errors import Mismatch
-from tapedeck.store.encoder import FIELD_PREFIX, MS, PLAIN, checksum
+from tapedeck.store.encoder import FIELD_PREFIX, MS, PLAIN, checksum, shows_all
 
 _OWN = 256
 """Bytes that provenance may take at most, for each row and for all of them."""
@@ -33,7 +33,9 @@ def decode_all(kind: str, documents: Sequence[Mapping[str, Any]], places: bool =
     """
     for document in documents:
         if checksum(document) != document["crc"]:
-            raise _damaged(kind, document)
+            raise _damaged(kind, document, "its bytes don't have the checksum that it was written with")
+        if not shows_all(document):
+            raise _damaged(kind, document, "its masks hide rows from stock arctic")
     symbols = (documents[0]["sy"],) if documents else ()
     full = [document for document in documents if document["c"]]
     if not full:
@@ -89,17 +91,17 @@ def decode_all(kind: str, documents: Sequence[Mapping[str, Any]], places: bool =
     return Columns(kind, symbols, arrays, levels)
 
 
-def _damaged(kind: str, document: Mapping[str, Any]) -> Mismatch:
+def _damaged(kind: str, document: Mapping[str, Any], why: str) -> Mismatch:
     return Mismatch(
-        f"the {kind} document {document['_id']!r} is damaged: its bytes don't have the checksum that it "
-        "was written with; rebuild its window with `tapedeck backfill`"
+        f"the {kind} document {document['_id']!r} is damaged: {why}; `tapedeck reconcile --repair` of its "
+        "time builds its window anew"
     )
 
 
 def _unpacked(kind: str, document: Mapping[str, Any], block: bytes, most: int) -> bytes:
     """What a block holds, which says first how much memory it wants: no more than it can rightly need."""
     if int.from_bytes(block[:4], "little") > most:
-        raise _damaged(kind, document)
+        raise _damaged(kind, document, "a block of it wants more memory than its rows can need")
     return lz4.block.decompress(block)  # type: ignore[no-any-return]
 
 
@@ -113,7 +115,7 @@ def _joined(
     ]
     for document, cell, size in zip(documents, cells, sizes.tolist(), strict=True):
         if len(cell) != 8 * size:
-            raise _damaged(kind, document)
+            raise _damaged(kind, document, "a column is not as long as the others")
     return np.frombuffer(bytearray().join(cells), dtype)  # of a bytearray, so that it may be written to
 
 

@@ -5,7 +5,7 @@ all-ones row masks), every block lz4-compressed. What only tapedeck reads rides 
 
 `own`    prev, src, topic, offset, one value a message, packed (`_pack`), and a book's rows a message
 `texts`  a status's texts, one a row
-`crc`    CRC-32 of all of these, so that a flipped byte is noticed at reading speed
+`crc`    CRC-32 of all of these but the masks, so that a flipped byte is noticed at reading speed
 """
 
 from __future__ import annotations
@@ -203,7 +203,27 @@ def _ones(rows: int) -> bytes:
     return block
 
 
+def shows_all(stored: Mapping[str, Any]) -> bool:
+    """Whether stock arctic sees every row: each mask has a one for each of `c`, the index's length."""
+    if 8 * stored["c"] != int.from_bytes(stored["i"][:4], "little"):
+        return False  # and no mask is made of a number that may be anything
+    ones = _ones(stored["c"])
+    return all(cell["m"] == ones or _is_as(cell["m"], ones) for cell in stored["cs"].values())
+
+
+def _is_as(mask: bytes, ones: bytes) -> bool:
+    """Whether both are the same bits, though another lz4 may have packed them."""
+    if mask[:4] != ones[:4]:
+        return False
+    try:
+        same: bool = lz4.block.decompress(mask) == lz4.block.decompress(ones)
+    except (lz4.block.LZ4BlockError, ValueError):
+        return False
+    return same
+
+
 def checksum(stored: Mapping[str, Any]) -> int:
+    """CRC-32 of what tapedeck decodes: all but the masks, of which `shows_all` tells."""
     crc = zlib.crc32(stored["own"], zlib.crc32(stored["i"]))
     for cell in stored["cs"].values():
         crc = zlib.crc32(cell["d"], crc)

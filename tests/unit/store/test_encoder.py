@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import lz4.block
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,14 +119,42 @@ def test_provenance_costs_at_most_two_bytes_a_message_of_a_steady_feed() -> None
     assert len(stored["own"]) < 2 * 10_000
 
 
-def test_a_flipped_byte_is_noticed() -> None:
-    stored = as_stored(trades(100))
-    price = stored["cs"]["price"]  # type: ignore[index]
-    block = bytearray(price["d"])
-    block[-1] ^= 1
-    price["d"] = bytes(block)
-    with pytest.raises(Mismatch, match="checksum"):
-        decode("trade", stored)
+SOME: dict[str, list[object]] = {
+    "trade": [Trade("BTCUSDT", 5, 1_000_000 + i, i, i - 1, 1, 7.0 + i, 0.5, 1) for i in range(9)],
+    "quote": [Quote("BTCUSDT", 5, 1_000_000 + i, i, 0, 1, 7.0 + i, 8.0 + i, 1.0, 2.0) for i in range(9)],
+    "book": [Book("BTCUSDT", 5, 1_000_000 + i, i, 0, 1, 0, [(7.0, i)], [(8.0, 1.0)]) for i in range(5)],
+    "status": [Status("BTCUSDT", 5, 1_000_000 + i, 0, 0, 1, i % 6, f"text {i}") for i in range(9)],
+    "fields": [Fields("BTCUSDT", 5, 1_000_000 + i, i, 0, 1, {"bid": 7.0 + i}) for i in range(9)],
+}
+
+
+@pytest.mark.parametrize("kind", SOME)
+def test_any_byte_of_any_stored_column_that_is_flipped_is_noticed(kind: str) -> None:
+    """Values and masks, for a mask that hides a row hides it from stock arctic alone."""
+    whole = as_stored(placed(kind, SOME[kind]))
+    decode(kind, whole)
+    for name, cell in whole["cs"].items():  # type: ignore[attr-defined]
+        for part in ("d", "m"):
+            for at in range(len(cell[part])):
+                block = bytearray(cell[part])
+                block[at] ^= 1 << at % 8
+                flipped = whole | {"cs": whole["cs"] | {name: cell | {part: bytes(block)}}}  # type: ignore[operator]
+                with pytest.raises(Mismatch, match="damaged"):
+                    decode(kind, flipped)
+
+
+def test_a_count_that_is_not_that_of_its_rows_is_noticed() -> None:
+    for count in (99, 101, 2**60):
+        with pytest.raises(Mismatch, match="hide rows"):
+            decode("trade", as_stored(trades(100)) | {"c": count})
+
+
+def test_a_mask_that_another_lz4_has_packed_is_as_good() -> None:
+    whole = as_stored(trades(1000))
+    for cell in whole["cs"].values():  # type: ignore[attr-defined]
+        bits = lz4.block.decompress(cell["m"])
+        cell["m"] = lz4.block.compress(bits, mode="high_compression", compression=9)
+    assert len(decode("trade", whole)) == 1000
 
 
 def test_a_book_message_without_levels_is_one_row_of_side_0() -> None:
