@@ -18,12 +18,22 @@ from pymongo.errors import AutoReconnect
 
 from tapedeck import message as m
 from tapedeck.embedded.status import status
-from tapedeck.errors import Mismatch
+from tapedeck.errors import Mismatch, NothingRecorded
 from tapedeck.log import client
 from tapedeck.log.meta import TopicPin
 from tapedeck.settings import Settings, Writer
 from tapedeck.slices import NS, Slice
-from tapedeck.store import crew, database, documents, latency, library, positions, share, undecodable
+from tapedeck.store import (
+    crew,
+    database,
+    documents,
+    latency,
+    library,
+    mending,
+    positions,
+    share,
+    undecodable,
+)
 from tapedeck.store.documents import Outcome
 from tapedeck.store.latency import DAY
 from tapedeck.store.positions import Position
@@ -398,6 +408,31 @@ def test_it_stays_in_the_group_while_mongodb_is_slower_than_its_session(
         assert live.reports.rebalances == 1  # who is put out of the group loses its share and gets one anew
         assert live.reports.partitions == [0, 1, 2, 3]
     is_as_rebuilt(settings, 200)
+
+
+def test_a_broker_that_is_just_back_and_does_not_know_its_topics_yet_ends_no_writer(
+    settings: Settings, log: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lagged, rebuild_partition = threading.Event(), mending.rebuild_partition
+
+    def lagging(*arguments: Any, **more: Any) -> Any:
+        if not lagged.is_set():
+            lagged.set()
+            raise NothingRecorded(f"nothing is recorded of {VENDOR} yet")
+        return rebuild_partition(*arguments, **more)
+
+    monkeypatch.setattr(mending, "rebuild_partition", lagging)
+    log.register(T0)
+    with writing(settings) as live:
+        log.publish(*feed(0, 100))
+        log.beat(T0 + 100 * NS)
+        until(lambda: windows_of(settings) == {T0}, 60)
+        log.publish(trade(T0 + 5 * NS + 7, 1000))  # late, so it is mended from the log
+        log.close(T0 + 200 * NS)
+        until(lambda: messages_of(settings) == 201, 60)
+    assert lagged.is_set()
+    assert any("does not know of" in line for line in live.said)
+    is_as_rebuilt(settings, 201)
 
 
 def test_a_topic_that_was_made_again_stops_it_with_a_sentence(settings: Settings, log: Published) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from confluent_kafka import KafkaException
 from pymongo.database import Database
 
-from tapedeck.errors import Incomplete, Unavailable
+from tapedeck.errors import Incomplete, NothingRecorded, Unavailable
 from tapedeck.log import client, topics
 from tapedeck.log.decode import decode_records
 from tapedeck.log.fetch import Batch, Fetcher, fetcher
@@ -72,9 +72,10 @@ def write(
                 share = share or stack.enter_context(Share(settings, vendor, pins.backfill, by))
                 with fetcher(settings) as source:
                     _Session(settings, vendor, source, share, say, report, by, done, asked).run()
-            except (Unavailable, Incomplete, KafkaException) as e:
-                say(f"{e}; going on as soon as it is possible")
-                done.held = str(e)
+            except (Unavailable, Incomplete, NothingRecorded, KafkaException) as e:
+                lags = isinstance(e, NothingRecorded)  # its topics are there, but who answered lags behind
+                done.held = f"a broker does not know of {vendor}'s topics yet" if lags else str(e)
+                say(f"{done.held}; going on as soon as it is possible")
                 report(done)
                 if share is not None and share.failed:
                     share.__exit__(None, None, None)
