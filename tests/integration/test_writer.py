@@ -98,7 +98,7 @@ def writing(settings: Settings) -> Iterator[Live]:
     assert live.failed is None, live.failed
 
 
-def until(true: Callable[[], bool], seconds: float = 40) -> None:
+def until(true: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come to pass"
