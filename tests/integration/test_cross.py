@@ -18,7 +18,10 @@ from tests.recorded import SPOT_BEFORE, USDM_BTC, recorded
 OF = Slice(parse_time("2024-08-08T23:50:00Z"), parse_time("2024-08-09T00:10:00Z"))
 
 
-def test_two_recorded_markets_of_one_coin_move_together_and_a_wrong_clock_shows(settings: Settings) -> None:
+@pytest.mark.timeout(900)
+def test_two_recorded_markets_of_one_coin_move_together_and_a_wrong_clock_shows(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for vendor, name in (("binance_spot", SPOT_BEFORE), ("binance_usdm", USDM_BTC)):
         for file in loading.check(vendor, [recorded(name)], "BTCUSDT"):
             loading.load(settings, vendor, file, "BTCUSDT")
@@ -36,6 +39,10 @@ def test_two_recorded_markets_of_one_coin_move_together_and_a_wrong_clock_shows(
     assert pair.median_bp is not None
     assert pair.median_bp < 20
     assert findings.listed(deck, "binance_spot") == []
+    monkeypatch.setattr("tapedeck.checks.cross.WRONG", -1)
+    [kept] = [f for _ in cross(deck, "btc", OF) for f in findings.listed(deck, "binance_spot")]
+    assert (kept.check, kept.severity, kept.evidence["lag_seconds"]) == ("cross", "warn", pair.lag_ns / NS)
+    monkeypatch.undo()
     nobody = structs.replace(
         deck, instruments={"new": dict.fromkeys(("binance_usdm", "binance_spot"), "NEW")}
     )

@@ -129,6 +129,7 @@ def day(settings: Settings) -> Day:
     return tapedeck.report(VENDOR, DAY, settings=settings)
 
 
+@pytest.mark.timeout(900)  # what it waits for is work, not time
 def test_the_page_of_a_day_with_each_fault_says_each_at_its_hop_and_nothing_else(
     settings: Settings, day: Day
 ) -> None:

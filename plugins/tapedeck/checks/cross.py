@@ -101,7 +101,7 @@ def compare(
     """Two series of (stamps in ns, prices), each in order of time; pure."""
     found = lag(*one, *other)
     sure = found is not None and found.correlation >= max(SURE, TIMES * found.beside)
-    shift = found.ns if found is not None and sure else None
+    shift = int(found.ns) if found is not None and sure else None
     median = p99 = None
     alone = (0, 0)
     if shift is not None:
@@ -117,7 +117,8 @@ def compare(
         alone = _alone(one[0], stamps, int(start), int(end))
     return Pair(
         vendors=vendors, symbols=symbols, ticks=(len(one[0]), len(other[0])), lag_ns=shift,
-        correlation=found.correlation if found else 0.0, beside=found.beside if found else 0.0,
+        correlation=float(found.correlation) if found else 0.0,
+        beside=float(found.beside) if found else 0.0,
         median_bp=median, p99_bp=p99, alone_minutes=alone,
     )  # fmt: skip
 
