@@ -48,7 +48,7 @@ def test_killed_anywhere_nothing_is_lost_or_doubled_in_arctic(
             until(lambda: len(collector.halves()) == 2)
             with Running(
                 settings, "simulate", VENDOR, str(path), "--ledger", str(ledger), "--json",
-                "--fault", "drop=0.001,dup=0.001", "--seed", str(seed),
+                "--fault", "drop=0.005,dup=0.001", "--seed", str(seed),
             ) as player:  # fmt: skip
                 for _ in range(KILLS):
                     time.sleep(dice.uniform(0.2, SECONDS / KILLS))
