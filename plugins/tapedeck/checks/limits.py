@@ -10,10 +10,11 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     silence_seconds: float = 5.0
     """No shorter silence is judged."""
-    silence_times: float = 3.0
+    silence_times: float = 6.0
     """A silence is too long where it is so many times the longest that is usual, and"""
-    silence_alpha: float = 1e-6
-    """longer than a Poisson process of the usual rate leaves but once in 1 / alpha looks."""
+    silence_alpha: float = 1e-15
+    """longer than a Poisson process of the usual rate leaves but once in 1 / alpha looks. (Messages come in
+    clusters: of two and a half each, as in a drill's made market, it is once in 1 / alpha ** 0.4 looks.)"""
     gone_days: float = 3.0
     """After so many whole trading days on which nothing came of a symbol, but of others, it is gone."""
     volume_deviations: float = 6.0
