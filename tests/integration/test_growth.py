@@ -22,6 +22,7 @@ from tapedeck.jobs.origin import Origin
 from tapedeck.log import client, growth, meta, topics
 from tapedeck.log.complete import complete_through
 from tapedeck.log.coverage import coverage
+from tapedeck.log.fetch import Batch, Event, Fetcher
 from tapedeck.log.giving_up import give_up
 from tapedeck.log.inventory import inventory
 from tapedeck.log.resolve import resolve
@@ -278,6 +279,43 @@ def test_a_tail_that_lags_gives_what_a_source_said_before_its_move_first(
     seqs = [one.seq for one in islice(found, count - 2 + 10)]
     assert seqs == [*range(2, count), *range(count + 1, count + 11)]
     assert tail._held == {}
+
+
+def test_a_tail_that_fetches_both_sides_of_a_move_at_once_gives_all_of_the_later_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Published(settings)
+    log.register(T0)
+    log.publish(trade(T0 + NS, 1))
+    tail = timeline(VENDOR, settings).tail(T0)
+    following = tail.batches()
+    assert [one.seq for one in islice(chain.from_iterable(following), 1)] == [1]
+    new = log.grow(8)
+    until(lambda: bool(next(following) is not None and len(tail._lanes) == 12), 60)
+    log.publish(*(trade(T0 + i * NS, i) for i in range(2, 6)))
+    log.move(T0 + 6 * NS)
+    log.publish(*(trade(T0 + i * NS, i) for i in range(7, 11)), to=new)
+    ends = {(pin.name, p): end for pin in (log.live, new) for p, end in log.ends(pin).items()}
+    fetch = Fetcher.fetch
+
+    def at_once(source: Fetcher, most: int, seconds: float) -> tuple[list[Batch], list[Event]]:
+        batches: list[Batch] = []
+        reached = {place: lane.position for place, lane in tail._lanes.items()}
+        while any(reached[place] < end for place, end in ends.items()):
+            batches += fetch(source, most, seconds)[0]
+            reached |= {(one.topic, one.partition): int(one.offsets[-1]) + 1 for one in batches}
+        monkeypatch.setattr(Fetcher, "fetch", fetch)
+        return sorted(batches, key=lambda one: one.topic == log.live.name), []
+
+    monkeypatch.setattr(Fetcher, "fetch", at_once)
+    found: list[m.Message] = []
+
+    def come() -> bool:
+        found.extend(next(following))
+        return len(found) >= 8
+
+    until(come, 60)
+    assert [one.seq for one in found] == [*range(2, 6), *range(7, 11)]
 
 
 def test_growth_that_makes_no_sense_is_one_sentence_and_changes_nothing(

@@ -153,6 +153,8 @@ class Tail:
                 batches, events = source.fetch(MOST, 0.05)
                 for batch in batches:
                     yield self._taken(source, batch)
+                if not self._held.keys().isdisjoint(assigned):
+                    assigned = set()  # what was fetched past where they are held is fetched once more
                 for event in events:
                     self._look_at(event)
                 if not batches:
