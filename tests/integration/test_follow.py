@@ -54,6 +54,19 @@ def test_a_tail_leaves_out_copies_of_other_sources_the_nth_for_the_nth(settings:
     ]  # fmt: skip
 
 
+def test_a_tail_knows_copies_of_what_it_gave_before_another_collector_began(settings: Settings) -> None:
+    log = Published(settings)
+    log.register(T0, src=1)
+    log.publish(*(trade(T0 + i * NS, i) for i in range(1, 6)))
+    following = iter(timeline(VENDOR, settings).tail(T0))
+    found = list(islice(following, 5))
+    log.register(T0 + 3 * NS, src=2)
+    log.publish(*(trade(T0 + i * NS + 1, i, src=2) for i in range(4, 8)))
+    log.publish(*(trade(T0 + i * NS, i) for i in range(6, 9)))
+    found += islice(following, 3)
+    assert [(one.seq, one.src) for one in found] == [*((i, 1) for i in range(1, 6)), (6, 2), (7, 2), (8, 1)]
+
+
 def test_a_tail_of_symbols_and_kinds_tells_how_far_it_is_behind(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

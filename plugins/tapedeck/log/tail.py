@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -110,6 +110,8 @@ class Tail:
         self._several = len({life.src for life in lives if life.closed is None or life.closed >= start}) > 1
         self._groups = pinned.groups
         self._likes: dict[int, OrderedDict[tuple[object, ...], _Like]] = {}
+        self._alone: defaultdict[int, deque[tuple[str, Message]]] = defaultdict(deque)
+        """By partition group, what the only source said within the margin: who begins has copies of it."""
         self._lanes: dict[Place, _Lane] = {}
         self._highs: dict[Place, int] = {}
         self._later: deque[dict[Place, _Lane]] = deque()
@@ -298,9 +300,21 @@ class Tail:
         lane.last[one.src] = one.ts_recv
         if len(lane.last) > 1:
             self._several = True
-        if self._several and one.seq and not isinstance(one, Status) and self._is_copy(lane, kind, one):
+        if one.seq and not isinstance(one, Status) and self._was_said(lane, kind, one):
             return False
         return kind in self._kinds and (not self._symbols or one.symbol in self._symbols)
+
+    def _was_said(self, lane: _Lane, kind: str, one: Message) -> bool:
+        """Whether a message is a copy; while there is one source it is only noted, which costs less."""
+        alone = self._alone[lane.partition % self._groups]
+        if self._several:
+            while alone:
+                self._is_copy(lane, *alone.popleft())
+            return self._is_copy(lane, kind, one)
+        alone.append((kind, one))
+        if alone[0][1].ts_recv < one.ts_recv - self._margin or len(alone) > self._most_likes:
+            alone.popleft()
+        return False
 
     def _is_copy(self, lane: _Lane, kind: str, one: Message) -> bool:
         """Whether another source's like was handed out: the n-th of one is like the n-th of another."""
