@@ -165,7 +165,7 @@ def containers(image: Image, deck: Settings, tmp_path: Path) -> Iterator[Contain
             f'"{",".join(hosts[:-1])},{last[0]}", "port": {last[2]}'
         ),
         "postgresql+psycopg2://airflow:made-up@postgres/airflow": postgres.address,
-        "db+postgresql://airflow:made-up@postgres/airflow": "db+" + postgres.address.replace("+psycopg2", ""),
+        "db+postgresql+psycopg2://airflow:made-up@postgres/airflow": "db+" + postgres.address,
         "redis://redis:6379": f"redis://127.0.0.1:{queue}",
         "airflow-api-server:8080": f"127.0.0.1:{api}",
         "tcp://0.0.0.0:5601": f"tcp://127.0.0.1:{bus}",
