@@ -318,6 +318,20 @@ def test_a_tail_that_fetches_both_sides_of_a_move_at_once_gives_all_of_the_later
     assert [one.seq for one in found] == [*range(2, 6), *range(7, 11)]
 
 
+def test_a_tail_leaves_out_what_a_killed_publisher_sends_again_behind_its_move(settings: Settings) -> None:
+    log = Published(settings)
+    log.register(T0)
+    log.publish(*(trade(T0 + i * NS, i) for i in range(1, 11)))
+    following = iter(timeline(VENDOR, settings).tail(T0))
+    assert [one.seq for one in islice(following, 10)] == [*range(1, 11)]
+    new = log.grow(8)
+    log.move(T0 + 6 * NS)  # a line that it had passed when it was killed
+    log.publish(*(trade(T0 + i * NS, i) for i in range(6, 13)), to=new)
+    assert [one.seq for one in islice(following, 2)] == [11, 12]
+    fresh = iter(timeline(VENDOR, settings).tail(T0))
+    assert [one.seq for one in islice(fresh, 12)] == [*range(1, 13)]
+
+
 def test_growth_that_makes_no_sense_is_one_sentence_and_changes_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

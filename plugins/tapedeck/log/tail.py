@@ -65,6 +65,9 @@ class _Lane:
     moved here from another topic, less 1: what it has before that came there before."""
     likes: OrderedDict[tuple[object, ...], _Like]
     """Of its partition group: a vendor's collectors do not all move to a new topic at once."""
+    older: tuple[_Lane, ...]
+    """Where its symbols are in the topics before this one. A publisher that was killed may move at a line
+    which it had passed there, and then sends what came behind it again, here."""
     turns: Turns | None = None
     """Whose messages without seq are handed out."""
 
@@ -201,13 +204,15 @@ class Tail:
         for life in lives:  # in order of time
             if life.topic_id == pin.id:
                 moved.setdefault(life.src, life.since if life.moved else 0)
-        lanes = {}
+        lanes: dict[Place, _Lane] = {}
+        before = [*self._lanes.values(), *(lane for part in self._later for lane in part.values())]
         for p, offset in found.items():
             high = self._highs[pin.name, p] = bounds[pin.name, p][1]
             lanes[pin.name, p] = _Lane(
                 pin, p, high if offset < 0 else offset, self._start,
                 {src: since - 1 for src, since in moved.items() if since},
                 self._likes.setdefault(p % self._groups, OrderedDict()),
+                tuple(one for one in before if one.partition == p % one.pin.partitions),
             )  # fmt: skip
         return lanes
 
@@ -296,6 +301,8 @@ class Tail:
 
     def _stands(self, lane: _Lane, kind: str, one: Message) -> bool:
         if one.ts_recv < self._start or one.ts_recv <= lane.last.get(one.src, 0):
+            return False
+        if lane.older and any(one.ts_recv <= older.last.get(one.src, 0) for older in lane.older):
             return False
         lane.last[one.src] = one.ts_recv
         if len(lane.last) > 1:
