@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from msgspec import structs
 
 from tapedeck.buses.captured import line_of
 from tapedeck.log import topics
 from tapedeck.log.timeline import timeline
-from tapedeck.message import Heartbeat
+from tapedeck.message import Book, Heartbeat
 from tapedeck.settings import Settings, Vendor
 from tapedeck.slices import NS
 from tapedeck.tape import load as loading
 from tapedeck.tape.load import Loaded
+from tapedeck.tape.sender import Sender
 from tests.tapes import messages
 
 NAME = "coinbase"
@@ -54,3 +56,30 @@ def test_of_two_files_of_one_market_each_message_stands_once(settings: Settings,
     again = [load(settings, path) for path in (one, other)]
     assert [sum(loaded.messages.values()) for loaded in again] == [0, 0]
     assert answers() == {loaded.src: pin.partitions for loaded in done}
+
+
+def test_loads_killed_again_and_again_in_the_middle_of_an_answer_leave_no_partition_without_it(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many copies as there are partitions are not one in each."""
+    settings = structs.replace(settings, vendors={NAME: Vendor()})
+    path = capture(tmp_path / "one", 0, 0, COUNT)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sender, "answer", _in_one_partition)
+        pin = topics.ensure(settings, NAME).backfill
+        for _ in range(pin.partitions):
+            load(settings, path)
+    load(settings, path)
+    log = messages(settings, pin)
+    assert all(any(isinstance(m, Heartbeat) for m in part) for part in log)
+    assert sum(isinstance(m, Book) for part in log for m in part) == COUNT
+
+
+def _in_one_partition(sender: Sender, first: int, last: int) -> None:
+    lanes = sender._lanes
+    sender._lanes = lambda symbol: range(1)  # type: ignore[method-assign]
+    _answer(sender, first, last)
+    sender._lanes = lanes  # type: ignore[method-assign]
+
+
+_answer = Sender.answer

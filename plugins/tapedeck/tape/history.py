@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import defaultdict
 
 import numpy as np
 from confluent_kafka import Consumer
@@ -47,24 +47,21 @@ class History:
     def __init__(self, settings: Settings, consumer: Consumer, pin: TopicPin, vendor: str, src: int) -> None:
         self._settings, self._consumer, self._pin = settings, consumer, pin
         self._vendor, self._src = vendor, src
-        self._answers: Counter[tuple[int, int]] = Counter()
+        self._answers: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
 
     def has_answered(self, first: int, last: int) -> bool:
         """Whether, by what `names` read, every partition holds this answer (see `Sender.answer`)."""
-        return self._answers[first, last] >= self._pin.partitions
+        return len(self._answers[first, last]) == self._pin.partitions
 
     def names(self) -> Names:
         """What came through before. Extents that a killed load left open are closed."""
-        times, stars = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        times, stars = [np.zeros(0, np.int64)], defaultdict[int, set[int]](set)
         for extent in meta.read(self._settings).extents:
-            if (extent.topic_id, extent.src) != (self._pin.id, self._src):
-                continue
-            found, found_stars, extent = self._read(extent)
-            times.append(found)
-            stars.append(found_stars)
-        whole, copies = np.unique(np.concatenate(stars), return_counts=True)
-        times.append(whole[copies >= self._pin.partitions])  # a "*" message is there when all its copies are
-        return Names(np.unique(np.concatenate(times)))
+            if (extent.topic_id, extent.src) == (self._pin.id, self._src):
+                times.append(self._read(extent, stars))
+        # A "*" message is there when all its copies are: one partition may have several, of killed loads.
+        whole = [at for at, partitions in stars.items() if len(partitions) == self._pin.partitions]
+        return Names(np.unique(np.concatenate([*times, np.array(whole, np.int64)])))
 
     def begin(self) -> Extent:
         """Open an extent at the topic's end, before the first record of it."""
@@ -80,9 +77,10 @@ class History:
         ends = {p: high for p, (_, high) in self._watermarks().items()}
         meta.put(self._settings, structs.replace(extent, next=ends, first=first, last=last))
 
-    def _read(self, extent: Extent) -> tuple[Array, Array, Extent]:
-        """(times, times of copies of "*" messages) of this source in the extent, which is closed if open."""
-        times, stars = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    def _read(self, extent: Extent, stars: defaultdict[int, set[int]]) -> Array:
+        """Times of this source in the extent, which is closed if open; of copies of "*" messages the
+        partitions go to `stars`."""
+        times, whole_feed = [np.zeros(0, np.int64)], list[int]()
         for p, (low, high) in self._watermarks().items():
             stop = high if extent.next is None else min(high, extent.next.get(p, 0))
             r = Range(
@@ -95,18 +93,21 @@ class History:
                     if kind == "heartbeat":
                         own = part["src"] == self._src
                         said = (part["since"][own].tolist(), part["ts_recv"][own].tolist())
-                        self._answers.update(zip(*said, strict=True))
+                        for answer in zip(*said, strict=True):
+                            self._answers[answer].add(p)
                     if kind in KINDS:
                         own = part["src"] == self._src
                         star = np.array([s == WHOLE_FEED for s in part.symbols], np.bool_)[part["symbol"]]
                         times.append(part["ts_recv"][own & ~star])
-                        stars.append(part["ts_recv"][own & star])
-        found, found_stars = np.concatenate(times), np.concatenate(stars)
+                        for at in part["ts_recv"][own & star].tolist():
+                            stars[at].add(p)
+                            whole_feed.append(at)
+        found = np.concatenate(times)
         if extent.next is None:
-            held = np.concatenate((found, found_stars))
+            held = np.concatenate((found, np.array(whole_feed, np.int64)))
             first, last = (int(held.min()), int(held.max())) if len(held) else (0, 0)
             self.end(extent, first, last)
-        return found, found_stars, extent
+        return found
 
     def _watermarks(self) -> dict[int, tuple[int, int]]:
         return {
