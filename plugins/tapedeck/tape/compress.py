@@ -13,6 +13,7 @@ from typing import IO
 import zstandard
 
 from tapedeck.tape.segment import Segment
+from tapedeck.tape.sync import sync_folder
 
 LEVEL = 3
 BLOCK = 2**20
@@ -83,7 +84,7 @@ def compress(folder: Path, segment: Segment, given_up: Callable[[], bool] = lamb
             part.unlink()
             return
         part.rename(packed)
-        _sync(folder)
+        sync_folder(folder)
         plain.unlink(missing_ok=True)
     except OSError as e:
         part.unlink(missing_ok=True)
@@ -101,11 +102,3 @@ def _packed(source: IO[bytes], target: IO[bytes], given_up: Callable[[], bool]) 
                 return False
             stream.write(block)
     return True
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

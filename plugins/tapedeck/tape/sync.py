@@ -8,6 +8,15 @@ from pathlib import Path
 from types import TracebackType
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: else a file's may be gone, though its content is there."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 class Sync:
     """A thread that brings what was written to the watched file to the disk, `seconds` after it last did.
 
@@ -55,17 +64,9 @@ class Sync:
             try:
                 os.fdatasync(own)
                 if is_new:
-                    self._sync_folder()
+                    sync_folder(self._folder)
                 self.times += 1
             except OSError as e:
                 self.failed = e
             finally:
                 os.close(own)
-
-    def _sync_folder(self) -> None:
-        """Else the file's name may be gone, though its content is on the disk."""
-        fd = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
