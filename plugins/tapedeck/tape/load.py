@@ -70,10 +70,9 @@ def load(
     spoken = vendors.get(vendor)
     with lock.held(
         settings.state / "load", f"load of {vendor}-{file.src}", remedy="or wait until it is done"
-    ):  # fmt: skip
-        pinned = topics.ensure(
-            settings, vendor
-        )  # behind the lock: where that can't be written, nothing is made
+    ):
+        # Behind the lock: where that can't be written, nothing is made.
+        pinned = topics.ensure(settings, vendor)
         with client.consumer(settings) as consumer:
             history = History(settings, consumer, pinned.backfill, vendor, file.src)
             names = history.names()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from tapedeck.settings import Tape
@@ -38,9 +37,8 @@ def prune(folder: Path, kept: Tape, now: float | None = None) -> list[Segment]:
         too_many = kept.keep_bytes and total > kept.keep_bytes
         if segment >= through or not (too_many or ages[segment] > oldest):
             break  # a hole in the tape would be taken for a loss
-        with suppress(FileNotFoundError):
-            for path in _files(folder, segment):
-                path.unlink(missing_ok=True)
+        for path in _files(folder, segment):
+            path.unlink(missing_ok=True)
         total -= sizes[segment]
         gone.append(segment)
     return gone
