@@ -89,9 +89,10 @@ class Update(Said, tag="l2update", gc=False):
         return Book(self.product_id, nanoseconds(self.time), recv_ns, 0, 0, src, 0, bids, asks)
 
 
-class Top(tagged.Top, gc=False):
+class Top(Struct, gc=False):
     """What a payload says of itself."""
 
+    product_id: str = ""
     type: str = ""
 
     @property

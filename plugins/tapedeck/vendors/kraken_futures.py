@@ -112,9 +112,10 @@ class Change(Said, tag="book", gc=False):
         return Book(self.product_id, event, recv_ns, seq, seq and seq - 1, src, 0, bids, asks)
 
 
-class Top(tagged.Top, gc=False):
+class Top(Struct, gc=False):
     """What a payload says of itself: an answer has an `event`, and names the feed that it is about."""
 
+    product_id: str = ""
     event: str = ""
     feed: str = ""
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import msgspec
-from msgspec import Struct
 
 from tapedeck.vendors.decoding import BROKEN, ERROR, sound, why
 from tapedeck.vendors.vendor import Chatter, Normalised, Refusal, Vendor, some
 
 
-class Top(Struct, gc=False):
-    """What a payload says of itself; a venue adds its fields, and `word`: what the payload is."""
+class Top(Protocol):
+    """What a payload says of itself, as a venue's own struct reads it."""
 
-    product_id: str = ""
+    product_id: str
+    """Empty where it names none."""
 
     @property
     def word(self) -> str:
-        """The venue's word for it."""
-        raise NotImplementedError
+        """The venue's word for what it is."""
 
 
 class TaggedVendor(Vendor):
