@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 
@@ -126,15 +126,17 @@ class _Recorder:
     def _place(self) -> Path:
         """The first record that is ours, or nobody's who lives. Of two that took one, the later has it and
         the other goes on to the next."""
-        for number in count(1):
-            path = self._folder / (f"{self._stem}-{number}.json" if number > 1 else f"{self._stem}.json")
-            try:
-                other = msgspec.json.decode(path.read_bytes(), type=endpoints.Server)
-            except (OSError, msgspec.DecodeError):
-                return path
-            if other.pid == os.getpid() or not alive(other):
-                return path
-        raise AssertionError  # pragma: no cover
+        numbered = (self._folder / f"{self._stem}-{number}.json" for number in count(2))
+        return next(filter(_is_free, chain([self._folder / f"{self._stem}.json"], numbered)))
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a record at this place is ours, or nobody's who lives."""
+    try:
+        other = msgspec.json.decode(path.read_bytes(), type=endpoints.Server)
+    except (OSError, msgspec.DecodeError):
+        return True
+    return other.pid == os.getpid() or not alive(other)
 
 
 if __name__ == "__main__":
