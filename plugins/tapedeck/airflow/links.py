@@ -76,13 +76,6 @@ def leads_to_report(vendor: str, day: str) -> str:
     return page
 
 
-def prefilled(dag: str, **conf: object) -> str:
-    """A link to the form of a DAG, filled in with this (see `tapedeck.airflow.form`)."""
-    from tapedeck.checks.repairs import Repair  # not above: every task's process loads this file
-
-    return Repair(dag, conf).link
-
-
 def _with(task: XComArg, link: BaseOperatorLink) -> XComArg:
     task.operator.operator_extra_links = (link,)  # type: ignore[attr-defined]
     return task
