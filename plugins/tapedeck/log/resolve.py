@@ -60,9 +60,11 @@ def resolve(
         _check_named(within, log)
     bounds = asked.bounds
     findings = _Findings(log.groups, grown=len(log.live) > 1)
+    begun = {  # in order of time
+        life.src: life.since for life in known.lives if life.vendor == vendor and life.since <= wide.start
+    }
     for pin in log.live:
         lives = [life for life in known.lives if life.topic_id == pin.id]
-        begun = [(life.src, life.since) for life in known.lives if life.vendor == vendor]
         resolver = _Live(settings, pin, lives, begun, wide, findings, asked)
         for r in resolver.ranges(chosen[pin.id], parse_duration(settings.vendor(vendor).lateness)):
             ranges.append(r)
@@ -218,8 +220,8 @@ class _Live:
     settings: Settings
     pin: TopicPin
     lives: list[Life]
-    begun: list[tuple[int, int]]
-    """(source, first stamp) of all lives of the vendor, in whatever topic."""
+    begun: dict[int, int]
+    """By source, the first stamp of its last life that began by the slice's start, in whatever topic."""
     wide: Slice
     findings: _Findings
     asked: _Asked
@@ -272,10 +274,9 @@ class _Live:
         listening: dict[int, int] = {}
         for life in self.lives:
             over = life.closed is not None and life.closed < self.wide.start
-            next_begun = any(
-                src == life.src and life.since < since <= self.wide.start for src, since in self.begun
-            )  # one that was killed said no goodbye, but stamps nothing past its source's next life
-            if life.since < self.wide.end and not over and not next_begun:
+            # one that was killed said no goodbye, but stamps nothing past its source's next life
+            followed = life.since < self.begun.get(life.src, 0)
+            if life.since < self.wide.end and not over and not followed:
                 listening.setdefault(life.src, life.since)
         if not listening:
             return False
