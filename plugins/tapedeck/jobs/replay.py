@@ -102,6 +102,13 @@ def preview(settings: Settings, order: Order, plan: Plan) -> Preview:
     return _target(settings, order).preview(plan)
 
 
+def look(settings: Settings, order: Order, plan: Plan) -> None:
+    """Raises what `preview` raises, where copying would find that out only once a part was written."""
+    target = _target(settings, order)
+    if target.refuses_late:
+        target.preview(plan)
+
+
 def shown(settings: Settings, order: Order, plan: Plan) -> Iterator[str]:
     """The plan for a person, line by line, the slice in force first. Raises what `preview` raises."""
     table = plan.table().splitlines()
@@ -174,10 +181,9 @@ def replay(
         settings, vendor, of, to, symbols, kinds, speed=speed, rate=rate, restamp=restamp,
         from_tape=from_tape, tape=tape, partial=partial, skip_closed=skip_closed,
     )  # fmt: skip
-    target = _target(settings, order)
-    if target.refuses_late:
-        target.preview(plan)  # before anything is written into another part
+    look(settings, order, plan)
     plans.keep(settings, plan)
+    target = _target(settings, order)
     chosen = target.parts()
     copied: list[Copied] = []
     for part in chosen:

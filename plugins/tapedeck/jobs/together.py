@@ -75,7 +75,7 @@ def replayed(
 ) -> list[Receipt]:  # fmt: skip
     """The whole job in this process, of orders that `prepare` gave: look at all, copy, receipts."""
     for order, plan in prepared:
-        replay.preview(settings, order, plan)  # before anything is written to another
+        replay.look(settings, order, plan)  # before anything is written to another
         plans.keep(settings, plan)
     if prepared[0][0].speed:
         copied = [[one] for one in copy(settings, prepared, say)]
