@@ -90,15 +90,15 @@ def replay(
     with progress_of("parts") as progress:
         if len(vendors) == 1:
             own = together.spread(vendors, to)[0][1]
-            _show(job.replay(deck, vendors[0], of, own, origin=origin, progress=progress, **some), as_json)
-            return
-        prepared = together.prepare(deck, vendors, of, to, **some)
-        receipts = together.replayed(deck, prepared, origin=origin, progress=progress)
-    if as_json:
+            receipts = [job.replay(deck, vendors[0], of, own, origin=origin, progress=progress, **some)]
+        else:
+            prepared = together.prepare(deck, vendors, of, to, **some)
+            receipts = together.replayed(deck, prepared, origin=origin, progress=progress)
+    if as_json and len(receipts) > 1:
         click.echo(msgspec.json.encode({"receipts": receipts}))
         return
     for receipt in receipts:
-        _show(receipt, as_json=False)
+        _show(receipt, as_json)
 
 
 @click.command()
