@@ -6,21 +6,18 @@ are left until it is known how many that are in all; where that is more than a s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 from msgspec import Struct, structs
 
 from tapedeck.jobs.checkpoint import Checkpoint
 from tapedeck.jobs.limits import allowed
 from tapedeck.jobs.pacing import Cap
+from tapedeck.jobs.target import Say
 from tapedeck.log.plan import Plan
 from tapedeck.settings import Settings
 from tapedeck.slices import Slice, format_time
 from tapedeck.store.rebuild import rebuild_partition
 from tapedeck.store.rebuilt import Rebuilt
-
-Say = Callable[[str], object]
 
 
 class Begun(Struct, frozen=True):
