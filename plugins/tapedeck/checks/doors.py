@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from tapedeck import endpoints
 from tapedeck.checks import findings as book
 from tapedeck.checks import gap_check, undone
@@ -12,7 +10,7 @@ from tapedeck.checks.fill import fill
 from tapedeck.checks.findings import Finding
 from tapedeck.checks.report import Progress, Report
 from tapedeck.jobs import backfill as rebuilding
-from tapedeck.jobs.origin import Origin, person
+from tapedeck.jobs.origin import asked_here, person
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.settings import Settings, load
 from tapedeck.slices import Time, slice_of
@@ -53,7 +51,7 @@ def reconcile(
     """
     of = slice_of(start, end)
     deck = endpoints.resolve(settings or load())
-    origin = Origin(who=person(), started=time.time_ns())
+    origin = asked_here()
     return reconciliation.reconcile(
         deck, vendor, of, origin=origin, repair=repair, quick=quick, progress=progress
     )
@@ -74,7 +72,7 @@ def backfill(
     """
     of = slice_of(start, end)
     deck = endpoints.resolve(settings or load())
-    origin = Origin(who=person(), started=time.time_ns())
+    origin = asked_here()
     done = [rebuilding.backfill(deck, vendor, of, origin=origin, progress=progress)]
     undone.settle(deck, vendor, of, done[0].complete, f"backfill by {origin.who}")
     if deck.vendor(vendor).history:

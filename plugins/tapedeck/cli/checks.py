@@ -151,7 +151,7 @@ def retention(vendor: str, length: str, repair: bool, as_json: bool) -> int:
       tapedeck retention binance_usdm --raise 14d
     """
     from tapedeck.checks import retention as guard
-    from tapedeck.jobs.origin import Origin, person
+    from tapedeck.jobs.origin import asked_here
 
     deck = endpoints.resolve(settings.load())
     deck.vendor(vendor)
@@ -160,7 +160,7 @@ def retention(vendor: str, length: str, repair: bool, as_json: bool) -> int:
         said = f"{', '.join(changed)} now keeps its records {length}" if changed else "nothing had to change"
         click.echo(json.dumps({"raised": changed, "to": length}) if as_json else said)
         return 0
-    origin = Origin(who=person(), started=time.time_ns())
+    origin = asked_here()
     return _show(guard.guard(deck, vendor, origin=origin, repair=repair), as_json)
 
 

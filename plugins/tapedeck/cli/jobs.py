@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tapedeck import endpoints, settings
 from tapedeck.errors import BadInput
-from tapedeck.jobs.origin import Origin, person
+from tapedeck.jobs.origin import asked_here
 from tapedeck.slices import parse_slice
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def replay(
     from tapedeck.jobs.forecast import forecast
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
-    origin = Origin(who=person(), started=time.time_ns())
+    origin = asked_here()
     some: dict[str, Any] = {
         "symbols": _list(symbols), "kinds": _list(kinds), "speed": speed, "rate": rate or 0,
         "restamp": restamp, "from_tape": raw, "tape": tape, "partial": partial, "skip_closed": skip_closed,
@@ -170,7 +169,7 @@ def void(
     from tapedeck.jobs import void as job
 
     deck, of = endpoints.resolve(settings.load()), parse_slice(start, end)
-    origin = Origin(who=person(), started=time.time_ns())
+    origin = asked_here()
     order = job.order(deck, vendor, of, src, reason, _list(symbols))
     foreseen = job.foresee(deck, order)
     why = job.exceeded(deck, order, foreseen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from tapedeck.errors import BadInput
 from tapedeck.jobs import receipts as book
 from tapedeck.jobs import replay as replaying
 from tapedeck.jobs import void as voiding
-from tapedeck.jobs.origin import Origin, person
+from tapedeck.jobs.origin import asked_here
 from tapedeck.jobs.receipts import Receipt
 from tapedeck.settings import Settings, load
 from tapedeck.slices import Time, slice_of
@@ -38,7 +37,7 @@ def replay(
     """
     of = slice_of(start, end)
     deck = endpoints.resolve(settings or load())
-    return replaying.replay(deck, vendor, of, to, symbols, kinds, origin=_by_hand(), **more)
+    return replaying.replay(deck, vendor, of, to, symbols, kinds, origin=asked_here(), **more)
 
 
 def void(
@@ -57,7 +56,7 @@ def void(
     """
     of = slice_of(start, end)
     deck = endpoints.resolve(settings or load())
-    return voiding.void(deck, voiding.order(deck, vendor, of, src, reason, symbols), origin=_by_hand())
+    return voiding.void(deck, voiding.order(deck, vendor, of, src, reason, symbols), origin=asked_here())
 
 
 def receipts(
@@ -73,7 +72,3 @@ def receipts(
     if job and job not in JOBS:
         raise BadInput(f"there is no job {job!r}: the jobs are {', '.join(JOBS[:-1])} and {JOBS[-1]}")
     return book.recent(deck, limit, vendor, job)
-
-
-def _by_hand() -> Origin:
-    return Origin(who=person(), started=time.time_ns())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+import time
 
 from msgspec import Struct
 
@@ -23,3 +24,8 @@ def person() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def asked_here() -> Origin:
+    """Of a job that whoever runs this process asks for now."""
+    return Origin(who=person(), started=time.time_ns())
