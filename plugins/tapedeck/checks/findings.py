@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
+from bson.int64 import Int64
 from msgspec import Struct, structs
 from pymongo import UpdateOne
 
@@ -224,7 +225,7 @@ def _update(one: Finding, now: int) -> UpdateOne:
 
 def _decode(document: dict[str, Any]) -> Finding:
     known = {field.name for field in structs.fields(Finding)}
-    fields = {name: value for name, value in document.items() if name in known}
+    fields = {name: _plain(value) for name, value in document.items() if name in known}
     try:
         return msgspec.convert({**fields, "id": document["_id"]}, Finding)
     except msgspec.ValidationError as e:
@@ -232,3 +233,12 @@ def _decode(document: dict[str, Any]) -> Finding:
             f"the finding {document['_id']} is not one that this version of tapedeck can read ({e}): "
             "read it with the version that wrote it, or remove it"
         ) from e
+
+
+def _plain(value: Any) -> Any:
+    """As it was written: MongoDB gives great integers in a type of its own, of which no JSON is made."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, Int64) else value
